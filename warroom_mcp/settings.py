@@ -1,0 +1,90 @@
+"""Every setting, typed: from the environment (`WARROOM_*`), then `settings.toml` in the state directory."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+LOCAL_HOME = ".war-room"
+
+
+def find_home() -> Path:
+    """The state directory: `WARROOM_HOME`, else `.war-room` here if it exists, else the user's own."""
+    if chosen := os.environ.get("WARROOM_HOME"):
+        return Path(chosen).expanduser().absolute()
+    local = Path.cwd() / LOCAL_HOME
+    if local.is_dir():
+        return local
+    return Path(platformdirs.user_data_dir("war-room", appauthor=False))
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults. Times are seconds, sizes are bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="WARROOM_", extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=find_home, description="State directory.")
+
+    npm_registry_url: str = Field(
+        "https://registry.npmjs.org", description="npm registry: packages and search."
+    )
+    npm_downloads_url: str = Field("https://api.npmjs.org", description="npm download counts.")
+    pypi_url: str = Field("https://pypi.org", description="PyPI: project metadata.")
+    pypi_downloads_url: str = Field("https://pypistats.org", description="PyPI download counts.")
+    mcp_registry_url: str = Field(
+        "https://registry.modelcontextprotocol.io", description="Official MCP registry, v0.1."
+    )
+
+    find_deadline: float = Field(8.0, description="For asking all catalog sources together.")
+    install_deadline: float = Field(300.0, description="For fetching and unpacking one package.")
+    start_deadline: float = Field(45.0, description="For a child to start and answer its handshake.")
+    list_deadline: float = Field(15.0, description="For a child to list what it offers.")
+    call_deadline: float = Field(120.0, description="For one tool call; progress extends it.")
+    stop_deadline: float = Field(4.0, description="For a child to leave before its process tree is killed.")
+    ask_deadline: float = Field(600.0, description="For a person to answer an approval in the host.")
+    relist_wait: float = Field(2.0, description="How long an answer is held for the host to list again.")
+
+    max_problem_bytes: int = Field(4 * 1024 * 1024, description="Largest problem text that is read.")
+    max_message_bytes: int = Field(16 * 1024 * 1024, description="Largest message taken from a child.")
+    max_answer_bytes: int = Field(16 * 1024 * 1024, description="Largest answer taken from a registry.")
+    cache_seconds: float = Field(86_400.0, description="How long a catalog answer counts as fresh.")
+
+    auto_approve_level: str = Field(
+        "official", description="Highest trust level `auto_approve` covers, or none."
+    )
+    unused_days: int = Field(14, description="`optimize` retires a server that nobody called for so long.")
+
+    @property
+    def config_file(self) -> Path:
+        """The servers, in the shape that hosts use."""
+        return self.home / "mcp-config.json"
+
+    @property
+    def database(self) -> Path:
+        """What is remembered."""
+        return self.home / "state.db"
+
+    @property
+    def packages(self) -> Path:
+        """Installed packages, by content."""
+        return self.home / "packages"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over the file."""
+        file = TomlConfigSettingsSource(settings_cls, toml_file=find_home() / "settings.toml")
+        return init_settings, env_settings, file

@@ -308,11 +308,12 @@ class LaunchPlan:
 
 
 class TicketState(StrEnum):
-    """Where a question to a person stands."""
+    """Where a question to a person stands. An approval is used up by the addition it was given for."""
 
     PENDING = "pending"
     APPROVED = "approved"
     DENIED = "denied"
+    USED = "used"
 
 
 @dataclass(frozen=True, slots=True)

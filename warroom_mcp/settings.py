@@ -33,33 +33,43 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=find_home, description="State directory.")
 
     npm_registry_url: str = Field(
-        "https://registry.npmjs.org", description="npm registry: packages and search."
+        default="https://registry.npmjs.org", description="npm registry: packages and search."
     )
-    npm_downloads_url: str = Field("https://api.npmjs.org", description="npm download counts.")
-    pypi_url: str = Field("https://pypi.org", description="PyPI: project metadata.")
-    pypi_downloads_url: str = Field("https://pypistats.org", description="PyPI download counts.")
+    npm_downloads_url: str = Field(default="https://api.npmjs.org", description="npm download counts.")
+    pypi_url: str = Field(default="https://pypi.org", description="PyPI: project metadata.")
+    pypi_downloads_url: str = Field(default="https://pypistats.org", description="PyPI download counts.")
     mcp_registry_url: str = Field(
-        "https://registry.modelcontextprotocol.io", description="Official MCP registry, v0.1."
+        default="https://registry.modelcontextprotocol.io", description="Official MCP registry, v0.1."
     )
 
-    find_deadline: float = Field(8.0, description="For asking all catalog sources together.")
-    install_deadline: float = Field(300.0, description="For fetching and unpacking one package.")
-    start_deadline: float = Field(45.0, description="For a child to start and answer its handshake.")
-    list_deadline: float = Field(15.0, description="For a child to list what it offers.")
-    call_deadline: float = Field(120.0, description="For one tool call; progress extends it.")
-    stop_deadline: float = Field(4.0, description="For a child to leave before its process tree is killed.")
-    ask_deadline: float = Field(600.0, description="For a person to answer an approval in the host.")
-    relist_wait: float = Field(2.0, description="How long an answer is held for the host to list again.")
+    find_deadline: float = Field(default=8.0, description="For asking all catalog sources together.")
+    install_deadline: float = Field(default=300.0, description="For fetching and unpacking one package.")
+    start_deadline: float = Field(default=45.0, description="For a child to start and answer its handshake.")
+    list_deadline: float = Field(default=15.0, description="For a child to list what it offers.")
+    call_deadline: float = Field(default=120.0, description="For one tool call; progress extends it.")
+    stop_deadline: float = Field(
+        default=4.0, description="For a child to leave before its process tree is killed."
+    )
+    ask_deadline: float = Field(default=600.0, description="For a person to answer an approval in the host.")
+    relist_wait: float = Field(
+        default=2.0, description="How long an answer is held for the host to list again."
+    )
 
-    max_problem_bytes: int = Field(4 * 1024 * 1024, description="Largest problem text that is read.")
-    max_message_bytes: int = Field(16 * 1024 * 1024, description="Largest message taken from a child.")
-    max_answer_bytes: int = Field(16 * 1024 * 1024, description="Largest answer taken from a registry.")
-    cache_seconds: float = Field(86_400.0, description="How long a catalog answer counts as fresh.")
+    max_problem_bytes: int = Field(default=4 * 1024 * 1024, description="Largest problem text that is read.")
+    max_message_bytes: int = Field(
+        default=16 * 1024 * 1024, description="Largest message taken from a child."
+    )
+    max_answer_bytes: int = Field(
+        default=16 * 1024 * 1024, description="Largest answer taken from a registry."
+    )
+    cache_seconds: float = Field(default=86_400.0, description="How long a catalog answer counts as fresh.")
 
     auto_approve_level: str = Field(
-        "official", description="Highest trust level `auto_approve` covers, or none."
+        default="official", description="Highest trust level `auto_approve` covers, or none."
     )
-    unused_days: int = Field(14, description="`optimize` retires a server that nobody called for so long.")
+    unused_days: int = Field(
+        default=14, description="`optimize` retires a server that nobody called for so long."
+    )
 
     @property
     def config_file(self) -> Path:

@@ -1,0 +1,1 @@
+"""Measured claims. Each module is a command that prints its figures: `python -m benchmarks.NAME`."""

@@ -1,0 +1,1 @@
+"""From a real MCP client over a real transport to real children and real services."""

@@ -1,0 +1,225 @@
+"""Evidence: every place where the text points to a technology, and how much it weighs there."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from warroom_mcp.analyzer import contexts
+from warroom_mcp.analyzer.patterns import Kind, Library, Literal, Shape
+from warroom_mcp.analyzer.subject import Subject
+
+# How likely it is that a text with one such piece of evidence is about the technology.
+WEIGHTS = {
+    Kind.NAME: 0.9,
+    Kind.ERROR: 0.85,
+    Kind.CODE: 0.75,
+    Kind.FRAME: 0.8,
+    Kind.ENV: 0.6,
+    Kind.FILE: 0.6,
+    Kind.PORT: 0.7,
+    Kind.WORD: 0.3,
+    Kind.WEAK: 0.3,
+}
+# A word that is also ordinary English, in a technical context or beside other evidence.
+SURE_WORD = 0.7
+# Ports that everything listens on.
+_COMMON_PORTS = frozenset({22, 25, 53, 80, 443, 3000, 5000, 8000, 8080, 8443, 8888, 9000})
+_COMMON_PORT = 0.3
+
+# More places of one piece of evidence add nothing; the last ones matter, for a trace ends with its cause.
+_FIRST_PLACES = 12
+_LAST_PLACES = 4
+# Places looked at before a literal is given up as too common to be found in the right context.
+_MAX_TRIES = 400
+# An expression runs on this much text before and behind its literal; expressions are bounded.
+_BEFORE, _BEHIND = 400, 800
+
+_EDGE = re.compile(r"[a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One piece of evidence in its place. `key` is equal for repeats of the same piece."""
+
+    kind: Kind
+    technology: str
+    start: int
+    end: int
+    weight: float
+    key: str
+
+
+def find_hits(subject: Subject, library: Library) -> list[Hit]:
+    """All evidence in the text, in its order, at most 16 places of each piece."""
+    hits = [hit for hit in _literal_hits(subject, library) if hit.weight > 0]
+    hits += _shape_hits(subject, library)
+    hits = _raise_words(_without_parts(hits))
+    return sorted(hits, key=lambda hit: (hit.start, hit.end, hit.technology, hit.kind))
+
+
+def _literal_hits(subject: Subject, library: Library) -> Iterator[Hit]:
+    for needle, literals in library.literals.items():
+        if not subject.may_contain(needle):
+            continue
+        for literal in literals:
+            yield from _places(subject, needle, literal, library)
+
+
+def _places(subject: Subject, needle: str, literal: Literal, library: Library) -> Iterator[Hit]:
+    found: list[Hit] = []
+    for start in _positions(subject.lowered, needle):
+        weight = _weigh(subject, literal, start, start + len(needle), library)
+        if weight > 0:
+            end = start + len(needle)
+            found.append(Hit(literal.kind, literal.technology, start, end, weight, needle))
+    yield from found[:_FIRST_PLACES]
+    yield from found[max(_FIRST_PLACES, len(found) - _LAST_PLACES) :]
+
+
+def _positions(lowered: str, needle: str) -> list[int]:
+    """Where the needle occurs: the first 400 places and the last 4."""
+    found: list[int] = []
+    at = lowered.find(needle)
+    while at >= 0 and len(found) < _MAX_TRIES:
+        found.append(at)
+        at = lowered.find(needle, at + 1)
+    if at >= 0:
+        end = len(lowered)
+        last: list[int] = []
+        while len(last) < _LAST_PLACES and end > found[-1]:
+            at = lowered.rfind(needle, found[-1] + 1, end)
+            if at < 0:
+                break
+            last.append(at)
+            end = at + len(needle) - 1
+        found += reversed(last)
+    return found
+
+
+def _weigh(subject: Subject, literal: Literal, start: int, end: int, library: Library) -> float:
+    """The weight of a literal in one place; 0 when it does not count there."""
+    if literal.exact and subject.masked[start:end] != literal.text:
+        return 0.0
+    weight = WEIGHTS[literal.kind]
+    if literal.kind is Kind.FRAME:
+        return weight
+    if literal.kind is Kind.PORT:
+        return _port_weight(subject, int(literal.text), start, end, library)
+    if not _stands_alone(subject.lowered, start, end):
+        camel = literal.kind is Kind.NAME and _begins_camel_case(subject.masked, start, end)
+        return weight * 0.67 if camel else 0.0
+    if literal.kind is Kind.NAME:
+        return weight * contexts.name_share(subject, start, end)
+    if literal.kind is Kind.WORD and contexts.is_technical(subject, start, end):
+        return SURE_WORD
+    if literal.kind is Kind.ENV and _continues_identifier(subject.masked, start, end):
+        return 0.0
+    return weight
+
+
+def _port_weight(subject: Subject, port: int, start: int, end: int, library: Library) -> float:
+    if not contexts.is_connection(subject, start, end):
+        return 0.0
+    if port in _COMMON_PORTS:
+        return _COMMON_PORT
+    return WEIGHTS[Kind.PORT] / len(library.ports[port])
+
+
+def _stands_alone(lowered: str, start: int, end: int) -> bool:
+    """Whether no ASCII letter or digit runs on; other scripts write their particles right behind a name."""
+    inside = lowered[start:end]
+    return not (
+        (_EDGE.match(inside[0]) and _EDGE.match(lowered[start - 1 : start] if start else ""))
+        or (_EDGE.match(inside[-1]) and _EDGE.match(lowered[end : end + 1]))
+    )
+
+
+def _begins_camel_case(text: str, start: int, end: int) -> bool:
+    """Whether the name begins an identifier such as KafkaConsumer (and not the word JavaScript)."""
+    return (
+        end - start >= 5
+        and text[start].isupper()
+        and not text[start - 1 : start].isalnum()
+        and text[end : end + 1].isupper()
+    )
+
+
+def _continues_identifier(text: str, start: int, end: int) -> bool:
+    return text[start - 1 : start] == "_" or text[end : end + 1] == "_"
+
+
+def _shape_hits(subject: Subject, library: Library) -> list[Hit]:
+    windows: dict[Shape, list[tuple[int, int]]] = {}
+    for needle, shapes in library.shapes.items():
+        if subject.may_contain(needle) and (found := _windows(subject.lowered, needle)):
+            for shape in shapes:
+                windows.setdefault(shape, []).extend(found)
+    whole = [(0, len(subject.lowered))]
+    windows.update((shape, whole) for shape in library.loose)
+    return [hit for shape, where in windows.items() for hit in _matches(subject, shape, where)]
+
+
+def _windows(lowered: str, needle: str) -> list[tuple[int, int]]:
+    return [
+        (max(0, at - _BEFORE), min(len(lowered), at + len(needle) + _BEHIND))
+        for at in _positions(lowered, needle)
+    ]
+
+
+def _matches(subject: Subject, shape: Shape, windows: list[tuple[int, int]]) -> Iterator[Hit]:
+    compiled = shape.compiled()
+    found: list[Hit] = []
+    for start, end in _merged(windows):
+        for match in compiled.finditer(subject.masked, start, end):
+            weight = WEIGHTS[shape.kind]
+            found.append(Hit(shape.kind, shape.technology, *match.span(), weight, match[0].lower()))
+            if len(found) >= _MAX_TRIES:
+                break
+    yield from found[:_FIRST_PLACES]
+    yield from found[max(_FIRST_PLACES, len(found) - _LAST_PLACES) :]
+
+
+def _merged(windows: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(windows):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _without_parts(hits: list[Hit]) -> list[Hit]:
+    """Drop what only repeats a part of heavier evidence, and names inside of other longer names.
+
+    `azure` in `azure devops` is not evidence of Azure, nor does the name inside of an error text of the
+    same technology count twice.
+    """
+    kept: list[Hit] = []
+    open_hits: list[Hit] = []
+    for hit in sorted(hits, key=lambda each: (each.start, -each.end, -each.weight)):
+        open_hits = [each for each in open_hits if each.end > hit.start]
+        if not any(_covers(each, hit) for each in open_hits):
+            kept.append(hit)
+            open_hits.append(hit)
+    return kept
+
+
+def _covers(outer: Hit, inner: Hit) -> bool:
+    if outer.end < inner.end:
+        return False
+    if outer.technology == inner.technology:
+        return outer.weight >= inner.weight
+    same_place = (outer.start, outer.end) == (inner.start, inner.end)
+    return outer.kind is Kind.NAME and inner.kind in (Kind.NAME, Kind.WORD) and not same_place
+
+
+def _raise_words(hits: list[Hit]) -> list[Hit]:
+    """A word counts as a name once other evidence speaks for its technology."""
+    others = {hit.technology for hit in hits if hit.kind is not Kind.WORD}
+    return [
+        Hit(hit.kind, hit.technology, hit.start, hit.end, SURE_WORD, hit.key)
+        if hit.kind is Kind.WORD and hit.technology in others
+        else hit
+        for hit in hits
+    ]

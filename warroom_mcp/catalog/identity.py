@@ -1,0 +1,118 @@
+"""Candidate ids and the names inside them: the one place where they are made, read and checked.
+
+A name that does not pass here never becomes part of a URL, a path or a command.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from warroom_mcp.catalog.address import is_loopback, split_url
+from warroom_mcp.errors import UnknownCandidate
+from warroom_mcp.models import Package, PackageKind
+
+# New npm names are lower case; a leading letter or digit keeps options, hidden files and paths out.
+_NPM = re.compile(r"(?:@[a-z0-9][a-z0-9._~-]*/)?[a-z0-9][a-z0-9._~-]*\Z")
+_PYPI = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
+_PYPI_RUNS = re.compile(r"[-_.]+")
+_OCI = re.compile(
+    r"(?P<name>(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?/)?"
+    r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?\Z"
+)
+_NPM_RESERVED = frozenset({"node_modules", "favicon.ico"})
+_SCHEMES = {
+    PackageKind.NPM: "npm",
+    PackageKind.PYPI: "pypi",
+    PackageKind.OCI: "oci",
+    PackageKind.HTTP: "remote",
+    PackageKind.SSE: "remote",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A candidate id, read: `scheme` is npm, pypi, oci or remote, `name` is checked and in normal form."""
+
+    scheme: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image reference in its parts."""
+
+    name: str
+    tag: str | None
+    digest: str | None
+
+
+def read_id(candidate_id: str) -> Identity:
+    """The identity that a candidate id stands for.
+
+    Raises:
+        UnknownCandidate: it is none, or its name breaks the rules of its registry.
+    """
+    scheme, _, name = candidate_id.partition(":")
+    checked = normal_name(scheme, name)
+    if checked is None:
+        shown = candidate_id if len(candidate_id) <= 80 else candidate_id[:77] + "..."
+        raise UnknownCandidate(
+            f"{shown!r} is no candidate id.",
+            hint="Candidate ids look like npm:NAME, pypi:NAME, oci:REFERENCE or remote:URL; "
+            "take one from the answer of find_servers.",
+        )
+    return Identity(scheme, checked)
+
+
+def identify(package: Package) -> str | None:
+    """The candidate id of a package, or None when its name breaks the rules of its registry."""
+    scheme = _SCHEMES[package.kind]
+    name = normal_name(scheme, package.identifier)
+    return None if name is None else f"{scheme}:{name}"
+
+
+def normal_name(scheme: str, name: str) -> str | None:
+    """The name in its registry's normal form, or None when it breaks the registry's rules."""
+    match scheme:
+        case "npm":
+            return name if is_npm_name(name) else None
+        case "pypi":
+            return _PYPI_RUNS.sub("-", name).lower() if len(name) <= 200 and _PYPI.match(name) else None
+        case "oci":
+            return name if read_image(name) else None
+        case "remote":
+            return _normal_url(name)
+        case _:
+            return None
+
+
+def is_npm_name(name: str) -> bool:
+    """Whether npm would take the name for a new package."""
+    return len(name) <= 214 and name not in _NPM_RESERVED and _NPM.match(name) is not None
+
+
+def read_image(reference: str) -> Image | None:
+    """The parts of an image reference, or None when it is none."""
+    match = _OCI.match(reference) if len(reference) <= 300 else None
+    if match is None:
+        return None
+    return Image(match["name"], match["tag"], match["digest"])
+
+
+def _normal_url(url: str) -> str | None:
+    parts = split_url(url)
+    if parts is None or parts.fragment:
+        return None
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        return None
+    return parts._replace(netloc=parts.netloc.lower()).geturl()
+
+
+def url_segment(name: str) -> str:
+    """A checked name as one path segment of a URL: `@scope/name` becomes `@scope%2Fname`."""
+    return quote(name, safe="@")

@@ -1,0 +1,118 @@
+"""Asks a child what it offers: every page, every field as it came, and one bad item spoils no list."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import CONNECTION_CLOSED, PARSE_ERROR
+
+from warroom_mcp import sdk
+from warroom_mcp.errors import ChildProtocolError
+from warroom_mcp.models import Definitions
+
+if TYPE_CHECKING:
+    from mcp.client.session import ClientSession
+    from mcp_types import ServerCapabilities
+
+PAGES = 100
+"""Pages of one list that are read; a cursor that never ends ends here."""
+ITEMS = 20_000
+"""Items of one list that are kept."""
+SHOWN_NOTES = 5
+
+KINDS: Final = ("tools", "prompts", "resources", "templates")
+_METHODS = {
+    "tools": ("tools/list", "tools", "name"),
+    "prompts": ("prompts/list", "prompts", "name"),
+    "resources": ("resources/list", "resources", "uri"),
+    "templates": ("resources/templates/list", "resourceTemplates", "uriTemplate"),
+}
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What was listed, and what was left out of it, in words."""
+
+    definitions: Definitions
+    notes: tuple[str, ...] = ()
+
+    def without_tools(self, names: Collection[str]) -> Definitions:
+        """The definitions without some of the tools."""
+        kept = tuple(tool for tool in self.definitions.tools if tool["name"] not in names)
+        return replace(self.definitions, tools=kept)
+
+
+async def list_offers(
+    session: ClientSession,
+    capabilities: ServerCapabilities,
+    kinds: Collection[str],
+    before: Definitions | None = None,
+) -> Listing:
+    """List the given kinds, as far as the child says it has them; other kinds stay as they were before.
+
+    Raises:
+        ChildProtocolError: the tools cannot be listed. Other kinds are then empty, and noted.
+    """
+    found: dict[str, Any] = {}
+    notes: list[str] = []
+    for kind in KINDS:
+        if kind not in kinds:
+            continue
+        offered = getattr(capabilities, "resources" if kind == "templates" else kind)
+        found[kind] = await _listed(session, kind, notes) if offered is not None else ()
+    start = before or Definitions(
+        instructions=session.instructions, protocol_version=session.protocol_version
+    )
+    return Listing(replace(start, **found), tuple(notes[:SHOWN_NOTES]))
+
+
+async def _listed(session: ClientSession, kind: str, notes: list[str]) -> tuple[Item, ...]:
+    try:
+        return await _all_pages(session, kind, notes)
+    except MCPError as error:
+        if error.code in (CONNECTION_CLOSED, PARSE_ERROR):
+            raise
+        if kind == "tools":
+            raise ChildProtocolError(f"Its tools cannot be listed: {error.message[:200]}") from error
+        if kind != "templates":  # many servers with resources do not know of templates
+            notes.append(f"its {kind} cannot be listed: {error.message[:200]}")
+        return ()
+
+
+async def _all_pages(session: ClientSession, kind: str, notes: list[str]) -> tuple[Item, ...]:
+    method, key, identity = _METHODS[kind]
+    kept: dict[str, Item] = {}
+    cursors: set[str] = set()
+    cursor: str | None = None
+    for _ in range(PAGES):
+        page = await sdk.raw_request(session, method, {"cursor": cursor} if cursor is not None else None)
+        items = page.get(key)
+        if not isinstance(items, list):
+            raise ChildProtocolError(f"The answer to {method} has no list of {key}.")
+        for item in items:
+            _keep(item, kind, identity, kept, notes)
+        cursor = page.get("nextCursor")
+        if not isinstance(cursor, str):
+            return tuple(kept.values())
+        if cursor in cursors or len(kept) > ITEMS:
+            break
+        cursors.add(cursor)
+    notes.append(f"its list of {kind} has no end; {len(kept)} were taken")
+    return tuple(kept.values())[:ITEMS]
+
+
+def _keep(item: Any, kind: str, identity: str, kept: dict[str, Item], notes: list[str]) -> None:
+    """One item, if it can be addressed and, for a tool, called."""
+    name = item.get(identity) if isinstance(item, dict) else None
+    if not isinstance(name, str) or not name:
+        notes.append(f"one of its {kind} was left out: it has no {identity}")
+    elif kind == "tools" and not isinstance(item.get("inputSchema"), dict):
+        notes.append(f"the tool {name[:80]!r} was left out: it has no inputSchema")
+    elif name in kept:
+        notes.append(f"one of its {kind} was left out: {name[:80]!r} is listed twice")
+    else:
+        kept[name] = item

@@ -1,0 +1,263 @@
+"""What the host's model reads: results of the use cases as compact JSON-ready objects.
+
+An answer says what is ready and how to reach it, what waits and for whom, what failed and what to do.
+Schemas of new tools travel in the answer, up to a budget, for hosts that freeze their tool list.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from warroom_mcp.errors import WarRoomError
+from warroom_mcp.models import (
+    Analysis,
+    Candidate,
+    FindResult,
+    Proposal,
+    ServerStatus,
+    SourceState,
+    ToolUsage,
+)
+from warroom_mcp.server.delivery import NATIVE
+from warroom_mcp.toolbox import Exposed, first_line
+from warroom_mcp.warroom import Added, Attempt, Incident
+
+# About 5,000 tokens of schemas in one answer; more tools are named, and find_tools has their schemas.
+SCHEMA_BUDGET = 20_000
+_MAX_SIGNALS = 20
+
+
+def result(answer: Mapping[str, Any], *, error: bool = False) -> dict[str, Any]:
+    """A tools/call result: the answer as structured content and as the same JSON in text."""
+    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    return {
+        "content": [{"type": "text", "text": text}],
+        "structuredContent": dict(answer),
+        "isError": error,
+        "resultType": "complete",
+    }
+
+
+def failure(error: WarRoomError) -> dict[str, Any]:
+    """A tools/call result for an error: stable code, what happened, what to do."""
+    return result({"error": error.to_dict()}, error=True)
+
+
+def analysis(value: Analysis) -> dict[str, Any]:
+    """Signals with evidence, needs, keywords, severity, plan."""
+    return {
+        "problem_id": value.problem_id,
+        "severity": value.severity.value,
+        "needs": [
+            {
+                "technology": need.technology,
+                "capabilities": list(need.capabilities),
+                "confidence": round(need.confidence, 2),
+                **({"parameters": dict(need.parameters)} if need.parameters else {}),
+            }
+            for need in value.needs
+        ],
+        "signals": [
+            {
+                "kind": signal.kind.value,
+                "value": signal.value,
+                "evidence": signal.evidence[:200],
+                "span": [signal.span.start, signal.span.end],
+            }
+            for signal in value.signals[:_MAX_SIGNALS]
+        ],
+        "keywords": list(value.keywords),
+        "search_plan": {"keywords": list(value.plan.keywords), "queries": list(value.plan.queries)},
+        **({"secrets_redacted": value.redactions} if value.redactions else {}),
+    }
+
+
+def found(value: FindResult) -> dict[str, Any]:
+    """Ranked candidates, and the sources that did not answer."""
+    return {
+        "candidates": [candidate(c) for c in value.candidates],
+        **_sources(value),
+        "next": "Call add_server with a candidate_id."
+        if value.candidates
+        else "Nothing fits. Search with other words, or name the technology.",
+    }
+
+
+def candidate(value: Candidate) -> dict[str, Any]:
+    """One candidate: what it is, its score with reasons, what it needs."""
+    needs = [i.name for i in value.package.inputs if i.required and i.secret]
+    return {
+        "candidate_id": value.id,
+        "name": value.name,
+        "description": value.description,
+        "score": value.score.total,
+        "why": [f"{p.name} {p.points:g}/{p.maximum}: {p.why}" for p in value.score.parts],
+        "origin": value.origin.value,
+        "runtime": value.package.kind.value,
+        **({"version": value.package.version} if value.package.version else {}),
+        **({"for": value.need} if value.need else {}),
+        **({"parameters": dict(value.parameters)} if value.parameters else {}),
+        **({"credentials": needs} if needs else {}),
+        **({"deprecated": value.deprecated, "heir": value.heir} if value.deprecated else {}),
+        "sources": list(value.sources),
+    }
+
+
+def added(value: Added, route: str) -> dict[str, Any]:
+    """A server that is ready, its tools with schemas, and how to call them on this host."""
+    tools, named = tool_cards(value.tools)
+    return {
+        "server": value.server.name,
+        "candidate_id": value.server.plan.candidate_id,
+        "version": value.server.plan.package.version,
+        "state": "ready" if value.new else "was added before, and is ready",
+        "approved_by": value.server.approved_by,
+        "tools": tools,
+        **({"more_tools": named, "more_schemas": "find_tools"} if named else {}),
+        **reach(value.tools, route),
+    }
+
+
+def incident(value: Incident, route: str) -> dict[str, Any]:
+    """The outcome of the whole flow."""
+    ready = [added(item, route) for item in value.added]
+    return {
+        "problem_id": value.analysis.problem_id,
+        "severity": value.analysis.severity.value,
+        "needs": [need.technology for need in value.analysis.needs],
+        "ready": ready,
+        **_list("waiting_for_approval", [attempt(a) for a in value.waiting]),
+        **_list("failed", [attempt(a) for a in value.failed]),
+        **_list("not_covered", list(value.uncovered)),
+        **_list("other_candidates", _others(value)),
+        **_sources(value.found),
+        "next": _next(value),
+    }
+
+
+def attempt(value: Attempt) -> dict[str, Any]:
+    """A candidate that did not become ready, and why."""
+    return {"candidate_id": value.candidate_id, "for": value.need, **value.error.to_dict()}
+
+
+def servers(values: Sequence[ServerStatus]) -> dict[str, Any]:
+    """Every server with state, reason, next step."""
+    if not values:
+        return {
+            "servers": [],
+            "next": "No server is added yet: call handle_incident with a problem, or find_servers.",
+        }
+    return {"servers": [server(v) for v in values]}
+
+
+def server(value: ServerStatus) -> dict[str, Any]:
+    """One row of `list_servers`."""
+    return {
+        "name": value.name,
+        "candidate_id": value.candidate_id,
+        "version": value.version,
+        "state": value.state.value,
+        "reason": value.reason,
+        "next_step": value.next_step,
+        "tools": list(value.tools),
+        "approved_by": value.approved_by,
+        "added": value.added.isoformat(timespec="seconds"),
+        **({"usage": [usage(u) for u in value.usage]} if value.usage else {}),
+        **({"memory_mb": round(value.memory_bytes / 1e6, 1)} if value.memory_bytes else {}),
+    }
+
+
+def usage(value: ToolUsage) -> dict[str, Any]:
+    """How often one tool was called."""
+    last = value.last_used.isoformat(timespec="seconds") if value.last_used else None
+    return {"tool": value.tool, "calls": value.calls, "errors": value.errors, "last_used": last}
+
+
+def tools(query: str, matches: Sequence[Exposed], all_tools: Sequence[Exposed]) -> dict[str, Any]:
+    """Tools found; when nothing matched, what was searched and what there is."""
+    if matches:
+        cards, named = tool_cards(matches)
+        return {"tools": cards, **({"more_tools": named} if named else {}), "call_with": "use_tool"}
+    names = sorted({tool.server for tool in all_tools})
+    return {
+        "tools": [],
+        "searched": f"{len(all_tools)} tools of {len(names)} servers ({', '.join(names) or 'none added'})",
+        "next": "Use other words, or call find_servers to add a server.",
+        "available": [tool.name for tool in all_tools[:40]],
+        "query": query,
+    }
+
+
+def proposals(values: Sequence[Proposal], *, applied: bool) -> dict[str, Any]:
+    """What `optimize` proposes, or did."""
+    rows = [
+        {
+            "server": p.server,
+            "action": p.action,
+            "reason": p.reason,
+            "tokens_saved": p.tokens_saved,
+            "memory_saved_mb": round(p.memory_saved / 1e6, 1),
+        }
+        for p in values
+    ]
+    return {"applied": applied, "proposals": rows, **({} if rows else {"next": "Nothing to retire."})}
+
+
+def tool_cards(values: Iterable[Exposed]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Tools with schemas until the budget is spent, and the names with one line of the rest."""
+    cards: list[dict[str, Any]] = []
+    named: list[str] = []
+    left = SCHEMA_BUDGET
+    for tool in values:
+        card = {
+            "name": tool.name,
+            "description": str(tool.definition.get("description") or "")[:1000],
+            "inputSchema": tool.definition.get("inputSchema"),
+        }
+        left -= len(json.dumps(card, ensure_ascii=False))
+        if left > 0:
+            cards.append(card)
+        else:
+            named.append(f"{tool.name}: {first_line(tool.definition, 80)}")
+    return cards, named
+
+
+def reach(values: Sequence[Exposed], route: str) -> dict[str, Any]:
+    """How the tools are called on this host: natively as seen, or through `use_tool`, which always works."""
+    example = values[0].name if values else "server__tool"
+    how = (
+        f"Your tool list now has them: call {example} directly. use_tool works too."
+        if route == NATIVE
+        else f'Call use_tool with tool="{example}" and its arguments: this host was not seen to use new ones.'
+    )
+    return {"route": route, "how_to_call": how}
+
+
+def _others(value: Incident) -> list[dict[str, Any]]:
+    tried = {a.server.plan.candidate_id for a in value.added}
+    tried |= {a.candidate_id for a in (*value.waiting, *value.failed)}
+    rest = [c for c in value.found.candidates if c.id not in tried]
+    return [{"candidate_id": c.id, "for": c.need, "score": c.score.total} for c in rest[:5]]
+
+
+def _next(value: Incident) -> str:
+    if value.waiting:
+        return f"A person has to approve: {value.waiting[0].error.hint}"
+    if value.added:
+        return "Use the tools of the ready servers to look into the problem."
+    if not value.analysis.needs:
+        return "No technology speaks in this text; no server is needed, or name the technology."
+    return "No server became ready: see `failed` for the reasons, and try another candidate."
+
+
+def _sources(value: FindResult) -> dict[str, Any]:
+    rows = [
+        {"source": s.name, "state": s.state.value, "reason": s.reason, "age_seconds": s.age}
+        for s in value.sources
+        if s.state is not SourceState.OK
+    ]
+    return _list("sources_not_fresh", rows)
+
+
+def _list(name: str, rows: Sequence[Any]) -> dict[str, Any]:
+    return {name: list(rows)} if rows else {}

@@ -1,0 +1,212 @@
+"""The live table of everything exposed: which name leads to which child.
+
+The one place of admission: a name that is not in this table cannot be called, on any path. Names and
+ranking are pure; the table itself is a value that is replaced on each change, so a reader never sees
+half of one.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from warroom_mcp.errors import UnknownTool
+from warroom_mcp.events import Events, ToolboxChanged
+from warroom_mcp.models import Definitions
+
+# Many hosts allow 64 characters including their own prefix; `mcp__warroom__` takes 14 of them.
+MAX_NAME = 50
+SEPARATOR = "__"
+_FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
+# Words of prose, of snake_case and of camelCase alike.
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """One thing that a child offers, under the name that hosts see.
+
+    `definition` is what the host lists: the child's own object with nothing but the name changed.
+    """
+
+    name: str
+    server: str
+    original: str
+    definition: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    tools: dict[str, Exposed] = field(default_factory=dict)
+    prompts: dict[str, Exposed] = field(default_factory=dict)
+    resources: dict[str, Exposed] = field(default_factory=dict)
+    templates: dict[str, Exposed] = field(default_factory=dict)
+
+
+class Toolbox:
+    """What is callable now. Servers are appended, never reordered: hosts cache their prompts."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._servers: dict[str, Definitions] = {}
+        self._table = _Table()
+
+    def publish(self, server: str, definitions: Definitions) -> None:
+        """Expose what a server offers, in the place of what it offered before."""
+        if self._servers.get(server) == definitions:
+            return
+        before = self._servers.get(server, Definitions())
+        self._servers[server] = definitions
+        self._rebuild()
+        self._events.publish(ToolboxChanged(server, _changed(before, definitions)))
+
+    def withdraw(self, server: str) -> None:
+        """Take away everything of a server; its names are not callable from this moment."""
+        definitions = self._servers.pop(server, None)
+        if definitions is not None:
+            self._rebuild()
+            self._events.publish(ToolboxChanged(server, _changed(definitions, Definitions())))
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The names of the published servers, oldest first."""
+        return tuple(self._servers)
+
+    def tools(self, server: str | None = None) -> tuple[Exposed, ...]:
+        """All exposed tools, or those of one server, in stable order."""
+        return tuple(t for t in self._table.tools.values() if server is None or t.server == server)
+
+    def prompts(self) -> tuple[Exposed, ...]:
+        """All exposed prompts."""
+        return tuple(self._table.prompts.values())
+
+    def resources(self) -> tuple[Exposed, ...]:
+        """All exposed resources, under their own URIs."""
+        return tuple(self._table.resources.values())
+
+    def templates(self) -> tuple[Exposed, ...]:
+        """All exposed resource templates, under their own URI templates."""
+        return tuple(self._table.templates.values())
+
+    def resolve(self, name: str) -> Exposed:
+        """The tool of an exposed name; a bare tool name works when only one server has it.
+
+        Raises:
+            UnknownTool: nothing is exposed under that name; close names are in the hint.
+        """
+        if found := self._table.tools.get(name):
+            return found
+        bare = [t for t in self._table.tools.values() if t.original == name]
+        if len(bare) == 1:
+            return bare[0]
+        close = get_close_matches(name, [*self._table.tools, *(t.original for t in bare)], n=3, cutoff=0.5)
+        hint = f"Close names: {', '.join(close)}." if close else UnknownTool.hint
+        raise UnknownTool(f"No tool is exposed under the name {name[:100]!r}.", hint=hint)
+
+    def prompt(self, name: str) -> Exposed | None:
+        """The prompt of an exposed name."""
+        return self._table.prompts.get(name)
+
+    def resource_server(self, uri: str) -> str | None:
+        """The server that answers for a URI: by exact match first, then by template."""
+        if found := self._table.resources.get(uri):
+            return found.server
+        for name, template in self._table.templates.items():
+            if _template_pattern(name).fullmatch(uri):
+                return template.server
+        return None
+
+    def search(self, query: str, limit: int = 10) -> tuple[Exposed, ...]:
+        """Tools whose name, description or arguments share words with the query, best first."""
+        return rank_tools(query, self._table.tools.values(), limit)
+
+    def _rebuild(self) -> None:
+        table = _Table()
+        for server, definitions in self._servers.items():
+            _expose(table.tools, server, definitions.tools)
+            _expose(table.prompts, server, definitions.prompts)
+            _route(table.resources, server, definitions.resources, "uri")
+            _route(table.templates, server, definitions.templates, "uriTemplate")
+        self._table = table
+
+
+def exposed_name(server: str, original: str, taken: Iterable[str] = ()) -> str:
+    """`server__tool` in the characters and the length that every host accepts, unlike all of `taken`."""
+    plain = _FOREIGN.sub("_", f"{server}{SEPARATOR}{original}")
+    if len(plain) <= MAX_NAME and plain not in taken:
+        return plain
+    digest = hashlib.sha256(f"{server}\0{original}".encode()).hexdigest()[:8]
+    return f"{plain[: MAX_NAME - 9]}_{digest}"
+
+
+def rank_tools(query: str, tools: Iterable[Exposed], limit: int) -> tuple[Exposed, ...]:
+    """Tools by shared words with the query: name counts 3, description 2, arguments 1; no match, no place."""
+    wanted = _words(query)
+    scored = [(_overlap(wanted, tool), tool) for tool in tools]
+    matching = [(score, tool) for score, tool in scored if score > 0]
+    matching.sort(key=lambda pair: (-pair[0], pair[1].name))
+    return tuple(tool for _, tool in matching[:limit])
+
+
+def first_line(definition: Mapping[str, Any], width: int = 160) -> str:
+    """The first line of a tool's description, cut to `width` characters."""
+    text = str(definition.get("description") or definition.get("title") or "").strip()
+    line = text.split("\n", 1)[0]
+    return line if len(line) <= width else line[: width - 3].rstrip() + "..."
+
+
+def _overlap(wanted: frozenset[str], tool: Exposed) -> float:
+    schema = tool.definition.get("inputSchema")
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    arguments = " ".join(properties) if isinstance(properties, Mapping) else ""
+    fields = ((3.0, tool.name), (2.0, str(tool.definition.get("description") or "")), (1.0, arguments))
+    return sum(weight * len(wanted & _words(text)) for weight, text in fields)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_stem(word.lower()) for word in _WORD.findall(text) if len(word) > 1)
+
+
+def _stem(word: str) -> str:
+    """Plural and verb endings cut off, so that `containers` finds `list_container`."""
+    for ending in ("ies", "ing", "es", "ed", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+def _expose(table: dict[str, Exposed], server: str, definitions: Sequence[Mapping[str, Any]]) -> None:
+    for definition in definitions:
+        original = str(definition["name"])
+        name = exposed_name(server, original, table)
+        table[name] = Exposed(name, server, original, {**definition, "name": name})
+
+
+def _route(
+    table: dict[str, Exposed], server: str, definitions: Sequence[Mapping[str, Any]], key: str
+) -> None:
+    for definition in definitions:
+        address = str(definition[key])
+        # The first server keeps a URI that two claim: what was reachable stays what it was.
+        table.setdefault(address, Exposed(address, server, address, definition))
+
+
+def _template_pattern(template: str) -> re.Pattern[str]:
+    """RFC 6570 as far as routing needs it: an expression stands for any text, `{x}` not across a slash."""
+    parts = re.split(r"(\{[^{}]*\})", template)
+    return re.compile("".join(_expression(p) if p.startswith("{") else re.escape(p) for p in parts))
+
+
+def _expression(part: str) -> str:
+    return ".*" if part[1:2] in "+#/?&;" else "[^/]+"
+
+
+def _changed(before: Definitions, after: Definitions) -> frozenset[str]:
+    kinds = {
+        "tools": before.tools != after.tools,
+        "prompts": before.prompts != after.prompts,
+        "resources": (before.resources, before.templates) != (after.resources, after.templates),
+    }
+    return frozenset(kind for kind, differs in kinds.items() if differs)

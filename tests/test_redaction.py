@@ -191,8 +191,13 @@ PIECES = st.sampled_from(
         "eyJ",
         "Cookie: ",
         "a=b",
+        "sk-",
+        LETTERS,
+        "mysql ",
+        " -p",
+        "-----BEGIN PRIVATE KEY-----",
+        "pwd",
     ]
-    + ["sk-", LETTERS, "mysql ", " -p", "-----BEGIN PRIVATE KEY-----", "pwd"]
 )
 
 

@@ -96,6 +96,10 @@ class Approvals:
         """The questions that wait for an answer, oldest first."""
         return await self._store.tickets(TicketState.PENDING)
 
+    async def ticket(self, ticket_id: str) -> Ticket | None:
+        """A ticket, whatever became of it."""
+        return await self._store.ticket(ticket_id)
+
     async def settle(self, ticket_id: str, *, approved: bool, by: str) -> Ticket:
         """Write down a person's answer; an approval of what was refused before is a new ticket.
 
@@ -127,7 +131,10 @@ class Approvals:
         ticket = self._new(plan, digest, decision, card, why)
         await self._store.keep_ticket(ticket)
         return await self._store.settle(
-            ticket.id, TicketState.APPROVED, answered_by=f"{POLICY}: {decision.reason}", at=self._now()
+            ticket.id,
+            TicketState.APPROVED,
+            answered_by=f"{POLICY}: auto_approve at the level {decision.level}",
+            at=self._now(),
         )
 
     async def _open(
@@ -168,7 +175,7 @@ class Approvals:
         if ticket.state is TicketState.DENIED:
             raise ApprovalDenied(
                 f"{ticket.plan.candidate_id} was refused ({ticket.answered_by}).",
-                hint=f"Choose another candidate. A person can take the refusal back with `warroom approve {ticket.id}`.",
+                hint=f"Choose another. A person can take the refusal back: `warroom approve {ticket.id}`.",
                 details={"ticket": ticket.id},
             )
         if ticket.state is TicketState.PENDING:

@@ -224,11 +224,7 @@ class WarRoom(_Servers):
 
     def find_tools(self, query: str, limit: int = 10) -> tuple[Exposed, ...]:
         """Tools of the added servers that match the query, best first."""
-
-        async def work(war_room: AsyncWarRoom) -> tuple[Exposed, ...]:
-            return war_room.find_tools(query, limit)
-
-        return self._portal.call(work)
+        return self._portal.call(lambda war_room: war_room.find_tools(query, limit))
 
     def show_status(self) -> None:
         """Print a table of the servers to stdout."""

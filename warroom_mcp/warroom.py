@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import anyio
@@ -18,8 +19,7 @@ from warroom_mcp.errors import (
     ApprovalDenied,
     ApprovalRequired,
     InvalidInput,
-    Refusal,
-    UnknownCandidate,
+    PackageNotFound,
     WarRoomError,
 )
 from warroom_mcp.events import Events
@@ -135,9 +135,11 @@ class AsyncWarRoom:
         else:
             self.toolbox.publish(server, definitions)
 
-    async def __aexit__(self, *exc: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            await self._manager.__aexit__(*exc)
+            await self._manager.__aexit__(kind, error, trace)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._catalog.aclose()
@@ -188,11 +190,12 @@ class AsyncWarRoom:
         self,
         candidate_id: str,
         *,
+        version: str | None = None,
         parameters: Mapping[str, str] | None = None,
         auto_approve: bool = False,
         asker: Asker | None = None,
     ) -> Added:
-        """Verify, decide, ask, install, start and expose one candidate.
+        """Verify, decide, ask, install, start and expose one candidate, in an exact version or the latest.
 
         Raises:
             UnknownCandidate, Refusal, MissingInput, InstallError, ChildError, SourceUnavailable.
@@ -201,12 +204,17 @@ class AsyncWarRoom:
         candidate = await self._store.candidate(candidate_id)
         if candidate is None:
             candidate = await self._catalog.lookup(candidate_id)
+        if version is not None:
+            candidate = replace(candidate, package=replace(candidate.package, version=version))
         return await self._add(candidate, parameters or {}, auto_approve=auto_approve, asker=asker)
 
     async def _add(
         self, candidate: Candidate, values: Mapping[str, str], *, auto_approve: bool, asker: Asker | None
     ) -> Added:
+        wanted = candidate.package.version
         candidate = await self._catalog.resolve(candidate)
+        if wanted is not None and candidate.package.version != wanted:
+            raise PackageNotFound(f"{candidate.id} is not served in version {wanted[:40]}.")
         name = server_name(candidate, [s.name for s in self._manager.servers()])
         environ = person_environment(os.environ, Path.home())
         plan = plan_launch(candidate, server=name, values=values, environ=environ)
@@ -343,8 +351,9 @@ class AsyncWarRoom:
         await self.refresh()
         await self._manager.remove(name)
 
-    def find_tools(self, query: str, limit: int = 10) -> tuple[Exposed, ...]:
+    async def find_tools(self, query: str, limit: int = 10) -> tuple[Exposed, ...]:
         """Tools of the added servers that match the query, best first."""
+        await self.refresh()
         return self.toolbox.search(query, limit)
 
     async def request(
@@ -360,12 +369,14 @@ class AsyncWarRoom:
             UnknownTool: nothing is exposed under that name.
             ChildError: the server could not answer.
         """
+        await self.refresh()
         tool = self.toolbox.resolve(name)
         params = {"name": tool.original, "arguments": dict(arguments)}
         return await self._manager.request(tool.server, "tools/call", params)
 
     async def optimize(self, *, apply: bool = False) -> tuple[Proposal, ...]:
         """What to retire, by a stated rule; with `apply` it is done."""
+        await self.refresh()
         proposals = propose(
             await self._manager.statuses(),
             now=datetime.now(UTC),
@@ -403,6 +414,3 @@ def _why(candidate: Candidate) -> str:
 
 def _approved_by(ticket: Ticket) -> str:
     return f"{ticket.answered_by or 'unknown'} ({ticket.id})"
-
-
-__all__ = ["Added", "AsyncWarRoom", "Attempt", "Incident", "Refusal", "UnknownCandidate"]

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from tests.cli.values import ANALYSIS, CANDIDATE, SERVER, STATUS
 from warroom_mcp.approvals import Approvals, Asker
-from warroom_mcp.errors import UnknownServer, UnknownTool, WarRoomError
+from warroom_mcp.errors import UnknownServer, WarRoomError
 from warroom_mcp.events import Events, Progress
 from warroom_mcp.models import Analysis, Definitions, FindResult, Proposal, ServerStatus
 from warroom_mcp.settings import Settings
@@ -23,7 +23,6 @@ class FakeWarRoom:
         self.settings = settings
         self.events = Events()
         self.toolbox = Toolbox(self.events)
-        self.toolbox.publish("redis", Definitions(tools=(TOOL,)))
         self.statuses: tuple[ServerStatus, ...] = (STATUS,)
         self.error: BaseException | None = None
         self.incident: Incident | None = None
@@ -36,6 +35,10 @@ class FakeWarRoom:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.store.aclose()
+
+    async def refresh(self) -> None:
+        """Servers that were added before are known from here on, as with the real one."""
+        self.toolbox.publish("redis", Definitions(tools=(TOOL,)))
 
     def _do(self, **asked: Any) -> None:
         self.asked = asked
@@ -63,12 +66,14 @@ class FakeWarRoom:
         asker: Asker | None = None,
     ) -> Added:
         self._do(candidate_id=candidate_id, parameters=parameters, auto_approve=auto_approve, asker=asker)
+        await self.refresh()
         return Added(SERVER, self.toolbox.tools("redis"), new=True)
 
     async def handle_incident(
         self, problem: str | bytes, *, auto_approve: bool = False, asker: Asker | None = None
     ) -> Incident:
         self._do(problem=problem, auto_approve=auto_approve, asker=asker)
+        await self.refresh()
         added = (Added(SERVER, self.toolbox.tools("redis"), new=True),)
         return self.incident or Incident(ANALYSIS, FindResult((CANDIDATE,), ()), added, (), (), ())
 
@@ -81,13 +86,12 @@ class FakeWarRoom:
         if name != "redis":
             raise UnknownServer(f"No server is called {name!r}.")
 
-    def find_tools(self, query: str, limit: int = 10) -> tuple[Exposed, ...]:
+    async def find_tools(self, query: str, limit: int = 10) -> tuple[Exposed, ...]:
         return self.toolbox.search(query, limit)
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._do(name=name, arguments=arguments)
-        if name == "unknown":
-            raise UnknownTool("No tool is exposed under that name.")
+        self.toolbox.resolve(name)
         text = {"type": "text", "text": "one\x1b[2J\ntwo"}
         return {"content": [text], "isError": arguments.get("fail", False)}
 

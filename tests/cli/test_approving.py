@@ -89,11 +89,27 @@ def test_anyone_may_refuse(invoke: Invoke, home: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["approve", "deny"])
-def test_a_ticket_that_does_not_wait_is_unknown(command: str, invoke: Invoke, home: Path) -> None:
+def test_an_unknown_ticket_is_told(command: str, invoke: Invoke) -> None:
+    shown = invoke(command, "t-404")
+    assert shown.exit_code == 1
+    assert "error [unknown_ticket]" in shown.stderr
+
+
+def test_a_refusal_is_taken_back_by_a_person_only(invoke: Invoke, home: Path) -> None:
     keep(home, ticket())
     invoke("deny", "t-1")
-    for number in ("t-1", "t-404"):
-        shown = invoke(command, number)
-        assert shown.exit_code == 1
-        assert "error [unknown_ticket]" in shown.stderr
-    assert state(home, "t-1")[0] is TicketState.DENIED
+    assert invoke("approve", "t-1").exit_code == 3
+    shown = invoke("approve", "t-1", "--token-file", str(ensure_token(home)), "--json")
+    assert shown.exit_code == 0
+    anew = json.loads(shown.stdout)
+    assert anew["state"] == "approved"
+    assert state(home, anew["ticket"]) == (TicketState.APPROVED, "admin token")
+
+
+def test_what_was_approved_does_not_wait_any_more(invoke: Invoke, home: Path) -> None:
+    keep(home, ticket())
+    token = ("--token-file", str(ensure_token(home)))
+    assert invoke("approve", "t-1", *token).exit_code == 0
+    assert "does not wait: it is approved (admin token)" in invoke("approve", "t-1", *token).stderr
+    assert "does not wait" in invoke("deny", "t-1").stderr
+    assert state(home, "t-1") == (TicketState.APPROVED, "admin token")

@@ -35,7 +35,7 @@ def test_settings_that_make_no_sense_are_told_without_their_values(warroom: Warr
     assert "hunter2" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [("serve",), ("serve", "--http"), ("list",), ("repl",)], ids=" ".join)
+@pytest.mark.parametrize("command", [("serve",), ("serve", "--http"), ("repl",)], ids=" ".join)
 def test_a_corrupt_settings_file_is_told(command: tuple[str, ...], warroom: Warroom, home: Path) -> None:
     home.mkdir()
     (home / "settings.toml").write_text("= nonsense")
@@ -46,7 +46,7 @@ def test_a_corrupt_settings_file_is_told(command: tuple[str, ...], warroom: Warr
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("problem", [b"", b" \n", b"\x00\x01\xff\xfe" * 100])
+@pytest.mark.parametrize("problem", [b" \n", b"\x00\x01\xff\xfe" * 100])
 def test_a_problem_that_is_no_text_is_told(problem: bytes, warroom: Warroom) -> None:
     done = warroom("analyze", "-", stdin=problem)
     assert done.returncode == 1

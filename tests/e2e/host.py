@@ -83,7 +83,8 @@ async def connected(
 
     async def on_message(message: IncomingMessage) -> None:
         assert host is not None
-        if isinstance(message, ToolListChangedNotification):
+        # In the modern era the same event comes through the subscription, where it is counted.
+        if era == "handshake" and isinstance(message, ToolListChangedNotification):
             host.changes += 1
             if host.relists:
                 tasks.start_soon(host.client.list_tools)

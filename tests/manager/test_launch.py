@@ -542,6 +542,6 @@ def test_a_name_is_short_plain_and_free(identifier: str, title: str, kind: Packa
 
 
 def test_a_reviewed_name_wins_over_the_packages() -> None:
-    reviewed = candidate(name="docker", sources=("curated", "npm"))
+    reviewed = replace(candidate(npm(name="container-exec")), name="docker", sources=("curated", "npm"))
     assert server_name(reviewed, ()) == "docker"
     assert server_name(replace(reviewed, sources=("npm",)), ()) != "docker"

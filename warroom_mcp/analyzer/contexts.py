@@ -7,8 +7,9 @@ from warroom_mcp.analyzer.subject import Subject
 
 # Signs of a connection on the same line as a port.
 _CONNECTION = re.compile(
-    r"connect|refused|timed? ?out|unreachable|no route|econn|ehost|enet|reset by peer|broken pipe|dial|tcp|socket"
-    r"|broker|bootstrap|endpoint|upstream|listen|://|handshake|연결|접속|接続|连接|連接|verbindung|connexion|conexi|подключ"
+    r"connect|refused|timed? ?out|unreachable|no route|econn|ehost|enet|reset by peer|broken pipe|dial|tcp"
+    r"|socket|broker|bootstrap|endpoint|upstream|listen|://|handshake"
+    r"|연결|접속|接続|连接|連接|verbindung|connexion|conexi|подключ"
 )
 _HOST_BEFORE = re.compile(r"(?:\[[0-9a-f:.]{2,45}(?:%\w{1,16})?\]|[a-z0-9_](?:[\w.-]{0,252}[a-z0-9_])?):$")
 _PORT_BEFORE = re.compile(r"(?<![a-z])ports?[\"']?(?: ?[:=] ?| )[\"']?$")
@@ -22,8 +23,8 @@ _CODE_HOSTS = (".com/", ".org/", ".io/", ".dev/", ".net/")
 
 # Behind or before a word that names a technology and is ordinary English as well.
 _NOUN_AFTER = re.compile(
-    r"[\"'`]?[ \t_-]{0,2}(?:v?\d+[.\d]*|api|apis|app|server|servers|service|cluster|client|agent|token|version"
-    r"|workspace|database|db|dashboard|issues?|tickets?|boards?|channels?|pages?|build|runtime|process(?:es)?"
+    r"[\"'`]?[ \t_-]{0,2}(?:v?\d+[.\d]*|api|apis|app|server|servers|service|cluster|client|agent|token"
+    r"|version|workspace|database|db|dashboard|issues?|tickets?|boards?|channels?|pages?|build|runtime|process(?:es)?"
     r"|module|modules|worker|workers|container|deployment|plugin|webhook|integration|sdk|cli|bot|instance|daemon"
     r"|binary|program|project|pipeline|job|jobs|queue|exporter|script|error|errors|connection|driver|operator"
     r"|controller|proxy|gateway|secrets?|seal(?:ed)?|playbooks?|monitors?|alerts?|events?|files?|documents?)\b"
@@ -62,6 +63,8 @@ def speaks_of_host(subject: Subject, host: str, start: int, end: int) -> bool:
 
 def is_address(host: str) -> bool:
     """Whether it is an IP address, with or without brackets and zone."""
+    if host[:1].isalpha() and ":" not in host:
+        return False  # quicker than asking
     try:
         ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
@@ -81,10 +84,12 @@ def name_share(subject: Subject, start: int, end: int) -> float:
     if after in _CODE_HOSTS or after[:4] in _CODE_HOSTS:
         # github.com/owner/package in an import or a frame says where code comes from, not what failed.
         return 1.0 if before in ("/", "@", ".") else 0.3
-    if before == "_" or after.startswith("_"):
-        return 0.67
-    inside_path = before in ("/", "\\") and lowered[start - 2 : start] != "//"
-    return 0.67 if inside_path or after.startswith("/") else 1.0
+    if before == "." and lowered[start - 2 : start - 1].isalnum() and not after.startswith("."):
+        return 0.33  # Main.java
+    inside_name = before == "_" or after.startswith("_")
+    member = after[:1] == "." and after[1:2].isalpha() and before not in ("/", "@", ".")
+    inside_path = after.startswith("/") or (before in ("/", "\\") and lowered[start - 2 : start] != "//")
+    return float(0.67 ** sum((inside_name, member, inside_path)))
 
 
 def is_technical(subject: Subject, start: int, end: int) -> bool:

@@ -92,7 +92,8 @@ class _Reader:
     def _class(self) -> None:
         if self._text[self._at : self._at + 1] == "^":
             self._at += 1
-        self._at += 1
+        if self._text[self._at : self._at + 1] == "]":
+            self._at += 1
         while self._at < len(self._text) and self._text[self._at] != "]":
             self._at += 2 if self._text[self._at] == "\\" else 1
         self._at += 1

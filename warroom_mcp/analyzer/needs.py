@@ -14,8 +14,9 @@ THRESHOLD = 0.55
 _REPEAT = 0.3
 # What a cause gains, and what the symptoms around it keep.
 _ROOT_DOUBT, _SYMPTOM_SHARE = 0.4, 0.8
-# What says that a runtime itself is meant, and not merely that a program is written in it.
+# What says, at full weight, that a runtime itself is meant and not merely that a program is written in it.
 _SPEAKS_OF_RUNTIME = frozenset({Kind.NAME, Kind.WORD, Kind.ERROR})
+_FULL_WEIGHT = 0.7
 # Parameters further away than this many lines are about something else.
 _MAX_LINES_AWAY = 3
 _MAX_EVIDENCE = 8
@@ -63,7 +64,7 @@ def _without_mere_runtimes(chosen: Mapping[str, float], hits: Sequence[Hit]) -> 
     highest = min(others, default=1.0)
     kept: dict[str, float] = {}
     for name, value in chosen.items():
-        kinds = {hit.kind for hit in hits if hit.technology == name}
+        kinds = {hit.kind for hit in hits if hit.technology == name and hit.weight >= _FULL_WEIGHT}
         if name not in RUNTIMES:
             kept[name] = value
         elif Kind.ERROR in kinds or (not others and kinds & _SPEAKS_OF_RUNTIME):
@@ -110,11 +111,6 @@ class _Assignment:
         self._wanted = wanted
         self._subject = subject
         self._library = library
-        self._schemes = {
-            word: technology.name
-            for technology in library.technologies.values()
-            for word in (*technology.names, technology.name)
-        }
         self._hits: dict[str, list[Hit]] = {technology.name: [] for technology in wanted}
         for hit in hits:
             if hit.technology in self._hits:
@@ -139,7 +135,7 @@ class _Assignment:
         if place.scheme is None:
             return None
         scheme = place.scheme.partition("+")[0]
-        return self._schemes.get(scheme) or self._schemes.get(scheme.removesuffix("s"))
+        return self._library.spoken.get(scheme) or self._library.spoken.get(scheme.removesuffix("s"))
 
     def _own_port(self, technology: Technology, place: Place) -> bool:
         port = place.values.get("port")
@@ -183,4 +179,5 @@ class _Assignment:
             return False
         first, second = sorted((one, other), key=lambda place: place.start)
         between = self._subject.lowered[first.end : second.start]
-        return len(between) <= 80 and "\n" not in between or all("host" in p.values for p in (one, other))
+        same_host = "host" in one.values and "host" in other.values
+        return same_host or (len(between) <= 80 and "\n" not in between)

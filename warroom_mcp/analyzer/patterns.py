@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any, TypeVar
 
 from warroom_mcp.analyzer.literals import required
+from warroom_mcp.analyzer.sieve import Sieve
 from warroom_mcp.errors import WarRoomError
 
 # What a need can be given from the problem.
@@ -95,7 +96,7 @@ class Library:
     """All technologies, and by which strings their traces are found.
 
     `literals` and `shapes` are keyed by the lower-case string to look for; `loose` are the shapes
-    without such a string; `ports` tells whose a port is.
+    without such a string; `ports` tells whose a port is, `spoken` whose a name is.
     """
 
     technologies: Mapping[str, Technology]
@@ -103,6 +104,8 @@ class Library:
     shapes: Mapping[str, tuple[Shape, ...]]
     loose: tuple[Shape, ...]
     ports: Mapping[int, tuple[str, ...]]
+    spoken: Mapping[str, str]
+    sieve: Sieve
 
 
 @cache
@@ -203,7 +206,16 @@ def index(technologies: Iterable[Technology]) -> Library:
         for port in technology.ports:
             ports.setdefault(port, []).append(technology.name)
     loose = tuple(shapes.pop("", ()))
-    return Library(known, _frozen(literals), _frozen(shapes), loose, _frozen(ports))
+    spoken = {name: each.name for each in known.values() for name in (*each.names, each.name)}
+    return Library(
+        known,
+        _frozen(literals),
+        _frozen(shapes),
+        loose,
+        _frozen(ports),
+        spoken,
+        Sieve({**literals, **shapes}),
+    )
 
 
 def _frozen(table: Mapping[_K, list[_V]]) -> dict[_K, tuple[_V, ...]]:
@@ -227,6 +239,7 @@ def _compiled(expression: str, flags: int) -> re.Pattern[str]:
     return re.compile(expression, flags)
 
 
+_CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]")
 _UNBOUNDED = re.compile(r"(?<!\\)\.[*+]|\)[*+](?!\+)|\)\{\d*,\}")
 
 
@@ -245,6 +258,6 @@ def faults(technologies: Iterable[Technology]) -> list[str]:
                 found.append(f"{where}: it captures a group")
             if compiled.match(""):
                 found.append(f"{where}: it matches nothing at all")
-            if _UNBOUNDED.search(shape.expression):
+            if _UNBOUNDED.search(_CLASS.sub("[]", shape.expression)):
                 found.append(f"{where}: an unbounded repeat")
     return found

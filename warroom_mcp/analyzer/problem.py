@@ -6,7 +6,7 @@ from warroom_mcp.errors import InvalidProblem
 
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]{0,40}[ -/]{0,8}[@-~]"  # colours, movements of the cursor
-    r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # titles, hyperlinks
+    r"|\x1b[\]PX^_][^\x07\x1b\n]{0,2000}(?:\x07|\x1b\\)"  # titles, hyperlinks
     r"|\x1b[ -/]{1,8}[0-~]"  # character sets
     r"|\x1b[0-~]?"
 )

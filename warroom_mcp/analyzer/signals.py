@@ -1,7 +1,7 @@
 """Evidence: every place where the text points to a technology, and how much it weighs there."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from warroom_mcp.analyzer import contexts
@@ -51,17 +51,16 @@ class Hit:
 
 def find_hits(subject: Subject, library: Library) -> list[Hit]:
     """All evidence in the text, in its order, at most 16 places of each piece."""
-    hits = [hit for hit in _literal_hits(subject, library) if hit.weight > 0]
-    hits += _shape_hits(subject, library)
+    present = library.sieve.candidates(subject.lowered)
+    hits = list(_literal_hits(subject, library, present))
+    hits += _shape_hits(subject, library, present)
     hits = _raise_words(_without_parts(hits))
-    return sorted(hits, key=lambda hit: (hit.start, hit.end, hit.technology, hit.kind))
+    return sorted(hits, key=lambda hit: (hit.start, hit.end, hit.technology, hit.kind, hit.key))
 
 
-def _literal_hits(subject: Subject, library: Library) -> Iterator[Hit]:
-    for needle, literals in library.literals.items():
-        if not subject.may_contain(needle):
-            continue
-        for literal in literals:
+def _literal_hits(subject: Subject, library: Library, present: Sequence[str]) -> Iterator[Hit]:
+    for needle in present:
+        for literal in library.literals.get(needle, ()):
             yield from _places(subject, needle, literal, library)
 
 
@@ -148,12 +147,13 @@ def _continues_identifier(text: str, start: int, end: int) -> bool:
     return text[start - 1 : start] == "_" or text[end : end + 1] == "_"
 
 
-def _shape_hits(subject: Subject, library: Library) -> list[Hit]:
+def _shape_hits(subject: Subject, library: Library, present: Sequence[str]) -> list[Hit]:
     windows: dict[Shape, list[tuple[int, int]]] = {}
-    for needle, shapes in library.shapes.items():
-        if subject.may_contain(needle) and (found := _windows(subject.lowered, needle)):
-            for shape in shapes:
-                windows.setdefault(shape, []).extend(found)
+    for needle in present:
+        shapes = library.shapes.get(needle, ())
+        found = _windows(subject.lowered, needle) if shapes else []
+        for shape in shapes if found else ():
+            windows.setdefault(shape, []).extend(found)
     whole = [(0, len(subject.lowered))]
     windows.update((shape, whole) for shape in library.loose)
     return [hit for shape, where in windows.items() for hit in _matches(subject, shape, where)]
@@ -197,7 +197,7 @@ def _without_parts(hits: list[Hit]) -> list[Hit]:
     """
     kept: list[Hit] = []
     open_hits: list[Hit] = []
-    for hit in sorted(hits, key=lambda each: (each.start, -each.end, -each.weight)):
+    for hit in sorted(hits, key=lambda each: (each.start, -each.end, -each.weight, each.kind)):
         open_hits = [each for each in open_hits if each.end > hit.start]
         if not any(_covers(each, hit) for each in open_hits):
             kept.append(hit)
@@ -209,7 +209,8 @@ def _covers(outer: Hit, inner: Hit) -> bool:
     if outer.end < inner.end:
         return False
     if outer.technology == inner.technology:
-        return outer.weight >= inner.weight
+        # java.io.IOException says where code is from, and not that someone speaks of Java.
+        return outer.weight >= inner.weight or outer.kind is Kind.FRAME
     same_place = (outer.start, outer.end) == (inner.start, inner.end)
     return outer.kind is Kind.NAME and inner.kind in (Kind.NAME, Kind.WORD) and not same_place
 

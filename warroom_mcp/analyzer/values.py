@@ -13,18 +13,23 @@ _NAME = re.compile(r"[\w.$@:/+ -]{1,255}")
 _IDENTIFIER = re.compile(r"/?[a-z0-9](?:[\w.-]{0,252}\w)?", re.IGNORECASE)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"[a-z]{2,}[a-z0-9-]{2,30}")
-_ORDINARY = frozenset(
-    "a an and any are as at be but by can cannot could did do does exited failed fails for from had has have host "
-    "hostname if in into is it its just keeps key last may must my name named new no none not null of off on or our "
-    "out over port server so that the then this timed to too true false unknown until up using via was when while "
-    "will with without would you your"
-    " registry image images runtime engine daemon started starting stopped stopping restarted restarting running "
-    "crashed crashing crashes crash exits restarts id status state network networks logs log killed died dies "
-    "orchestration orchestrator cluster process processes restart start stop exit exec health memory cpu limit "
-    "limits resource resources env creation create created creating command service services platform platforms "
-    "app build builds deploy deployment environment toolkit insights apps instance level"
-    " system user users root-cause error errors connection connections down name= names quota".split()
-)
+_ORDINARY = frozenset({
+    "a", "an", "and", "any", "app", "apps", "are", "as", "at", "be", "build", "builds", "but", "by",
+    "can", "cannot", "cluster", "command", "connection", "connections", "could", "cpu", "crash",
+    "crashed", "crashes", "crashing", "create", "created", "creating", "creation", "daemon", "deploy",
+    "deployment", "did", "died", "dies", "do", "does", "down", "engine", "env", "environment", "error",
+    "errors", "exec", "exit", "exited", "exits", "failed", "fails", "false", "for", "from", "had",
+    "has", "have", "health", "host", "hostname", "id", "if", "image", "images", "in", "insights",
+    "instance", "into", "is", "it", "its", "just", "keeps", "key", "killed", "last", "level", "limit",
+    "limits", "log", "logs", "may", "memory", "must", "my", "name", "named", "names", "network",
+    "networks", "new", "no", "none", "not", "null", "of", "off", "on", "or", "orchestration",
+    "orchestrator", "our", "out", "over", "platform", "platforms", "port", "process", "processes",
+    "quota", "registry", "resource", "resources", "restart", "restarted", "restarting", "restarts",
+    "root-cause", "running", "runtime", "server", "service", "services", "so", "start", "started",
+    "starting", "state", "status", "stop", "stopped", "stopping", "system", "that", "the", "then",
+    "this", "timed", "to", "too", "toolkit", "true", "unknown", "until", "up", "user", "users",
+    "using", "via", "was", "when", "while", "will", "with", "without", "would", "you", "your",
+})  # fmt: skip
 # A container may well be called `app`.
 _CALLED_SO = frozenset({"app", "service", "user", "log", "build", "host", "server", "deployment"})
 

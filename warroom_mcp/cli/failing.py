@@ -12,6 +12,11 @@ OK, FAILED, REFUSED, WAITING, INTERRUPTED = 0, 1, 3, 4, 130
 DEBUG = "WARROOM_DEBUG"
 
 
+def debugging() -> bool:
+    """Whether the person asked to see what is hidden otherwise: tracebacks and logs."""
+    return os.environ.get(DEBUG, "0") not in ("", "0")
+
+
 def single(error: BaseException) -> BaseException:
     """The error that a person can act on, out of the groups that task groups wrap it in."""
     while isinstance(error, BaseExceptionGroup):
@@ -42,7 +47,7 @@ def as_dict(error: BaseException) -> dict[str, Any]:
 
 def tell(error: BaseException) -> None:
     """Write an error to stderr: code and message, then the hint; no traceback unless it is asked for."""
-    if os.environ.get(DEBUG, "0") not in ("", "0"):
+    if debugging():
         traceback.print_exception(error)
     told = as_dict(error)
     lines = [f"error [{told['code']}] {told['message']}"]

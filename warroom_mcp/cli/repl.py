@@ -22,6 +22,7 @@ _HELP = "Type a problem, or: status, optimize, help, exit."
 
 def repl(*, as_json: bool, auto_approve: bool) -> int:
     """Read lines until `exit` or the end of input; the exit code. An error ends its line, not the loop."""
+    running.set_up_logs()
     try:
         settings = load_settings()
         with (

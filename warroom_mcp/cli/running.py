@@ -1,6 +1,7 @@
 """Runs one command: opens a War Room, shows progress, delivers the outcome, turns errors into exit codes."""
 
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -64,6 +65,7 @@ def run(work: Work, *, as_json: bool) -> None:
 
 def run_alone(work: Callable[[], Awaitable[Outcome]], *, as_json: bool) -> None:
     """Run a command that needs no War Room and exit with its code."""
+    set_up_logs()
     try:
         outcome = anyio.run(work)
         deliver(outcome, as_json=as_json)
@@ -73,6 +75,16 @@ def run_alone(work: Callable[[], Awaitable[Outcome]], *, as_json: bool) -> None:
     except BaseException as error:
         code = fail(error, as_json=as_json)
     raise typer.Exit(code)
+
+
+def set_up_logs() -> None:
+    """Keep logs off the terminal: what matters is told as outcome or error. All of them when debugging."""
+    if failing.debugging():
+        from warroom_mcp.telemetry import configure_logging
+
+        configure_logging("DEBUG")
+    elif not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 def fail(error: BaseException, *, as_json: bool) -> int:

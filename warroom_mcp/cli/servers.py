@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from warroom_mcp.cli import failing, output, views
+from warroom_mcp import shapes
+from warroom_mcp.cli import failing, views
 from warroom_mcp.cli.running import Outcome, Session
 from warroom_mcp.errors import InvalidArguments, InvalidInput
 
@@ -16,13 +17,13 @@ async def add(
     added = await session.war_room.add_server(
         candidate_id, parameters=values, auto_approve=auto_approve, asker=session.asker
     )
-    return Outcome(output.added(added), views.added)
+    return Outcome(shapes.added(added), views.added)
 
 
 async def listed(session: Session) -> Outcome:
     """Every server."""
     statuses = await session.war_room.list_servers()
-    return Outcome(output.rows("servers", [output.server(s) for s in statuses]), views.servers)
+    return Outcome(shapes.rows("servers", [shapes.server(s) for s in statuses]), views.servers)
 
 
 async def remove(session: Session, name: str) -> Outcome:
@@ -34,29 +35,30 @@ async def remove(session: Session, name: str) -> Outcome:
 async def optimize(session: Session, *, apply: bool) -> Outcome:
     """What to retire; with `apply` it is done."""
     proposals = await session.war_room.optimize(apply=apply)
-    return Outcome(output.proposals(proposals, applied=apply), views.proposals)
+    return Outcome(shapes.proposals(proposals, applied=apply), views.proposals)
 
 
 async def tools(session: Session, query: str, limit: int) -> Outcome:
     """The tools that match, or all."""
-    toolbox = session.war_room.toolbox
-    every = toolbox.tools()
-    matches = session.war_room.find_tools(query, limit) if query else every
-    answer = {**output.rows("tools", [output.tool(t) for t in matches]), "available": len(every)}
+    await session.war_room.refresh()
+    every = session.war_room.toolbox.tools()
+    matches = await session.war_room.find_tools(query, limit) if query else every
+    answer = {**shapes.rows("tools", [shapes.tool(t) for t in matches]), "available": len(every)}
     return Outcome(answer, views.tools)
 
 
 async def call(session: Session, tool: str, arguments: str) -> Outcome:
     """Call a tool; its own error is exit code 1."""
-    answer = await session.war_room.call_tool(tool, parse_arguments(arguments))
+    given = parse_arguments(arguments)
+    answer = await session.war_room.call_tool(tool, given)
     return Outcome(answer, views.called, failing.FAILED if answer.get("isError") else failing.OK)
 
 
 async def stats(session: Session) -> Outcome:
     """How often each tool was called."""
     statuses = await session.war_room.list_servers()
-    usage = [output.usage(used) for status in statuses for used in status.usage]
-    return Outcome(output.rows("usage", usage), views.stats)
+    usage = [shapes.usage(used) for status in statuses for used in status.usage]
+    return Outcome(shapes.rows("usage", usage), views.stats)
 
 
 def parse_arguments(text: str) -> dict[str, Any]:

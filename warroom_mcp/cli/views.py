@@ -14,7 +14,9 @@ from warroom_mcp.cli.visible import one_line, visible
 Answer = Mapping[str, Any]
 Lines = Iterator[RenderableType]
 
+# What is shown of long lists; --json has all.
 _SIGNALS = 20
+_TOOLS = 12
 _GOOD, _BAD, _DIM = "green", "red", "dim"
 
 
@@ -53,7 +55,8 @@ def analysis(answer: Answer) -> Lines:
         ],
     )
     shown = answer["signals"][:_SIGNALS]
-    yield table(("signal", "value", "evidence"), [(s["kind"], s["value"], s["evidence"]) for s in shown])
+    if shown:
+        yield table(("signal", "value", "evidence"), [(s["kind"], s["value"], s["evidence"]) for s in shown])
     if len(answer["signals"]) > len(shown):
         yield line(f"and {len(answer['signals']) - len(shown)} more signals (--json shows all)")
     yield line(f"keywords: {', '.join(answer['keywords'])}")
@@ -106,9 +109,12 @@ def added(answer: Answer) -> Lines:
     how = "ready" if answer["new"] else "was added before, and is ready"
     yield line(f"{answer['server']} ({answer['candidate_id']} {answer['version'] or ''}): {how}", _GOOD)
     yield line(f"  approved by {answer['approved_by']}", _DIM)
-    yield from (line(f"  {tool['name']}  {_first(tool['description'])}") for tool in answer["tools"])
-    if answer["tools"]:
-        yield line(f"next: warroom call {answer['tools'][0]['name']} JSON, or use it in your host.")
+    tools = answer["tools"]
+    yield from (line(f"  {tool['name']}  {_first(tool['description'])}") for tool in tools[:_TOOLS])
+    if len(tools) > _TOOLS:
+        yield line(f"  and {len(tools) - _TOOLS} more: `warroom tools`", _DIM)
+    if tools:
+        yield line(f"next: warroom call {tools[0]['name']} JSON, or use it in your host.")
 
 
 def servers(answer: Answer) -> Lines:

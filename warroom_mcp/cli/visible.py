@@ -17,7 +17,7 @@ def visible(text: str) -> str:
 
 def one_line(text: str) -> str:
     """As `visible`, on one line."""
-    return visible(" ".join(text.split()))
+    return visible(text).replace("\n", " ").replace("\t", " ")
 
 
 def json_safe(text: str) -> str:

@@ -62,7 +62,8 @@ class Installer:
         digest = hashlib.sha256(f"{package.identifier}\0{content}".encode()).hexdigest()[:12]
         name = package.identifier.lstrip("@").replace("/", "+").replace(":", "+").replace("@", "+")
         version = (package.version or "digest").replace("!", "-")
-        return self._settings.packages / package.kind / name / f"{version}-{digest}"
+        # The real path: npm writes its lock for that, and what is contained is compared by it.
+        return self._settings.packages.resolve() / package.kind / name / f"{version}-{digest}"
 
     async def install(self, package: Package) -> Installed:
         """The package, installed; at once when it already is.

@@ -8,19 +8,18 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from warroom_mcp import shapes
 from warroom_mcp.errors import WarRoomError
 from warroom_mcp.models import (
     Analysis,
-    Candidate,
     FindResult,
     Proposal,
     ServerStatus,
     SourceState,
-    ToolUsage,
 )
 from warroom_mcp.server.delivery import NATIVE
 from warroom_mcp.toolbox import Exposed, first_line
-from warroom_mcp.warroom import Added, Attempt, Incident
+from warroom_mcp.warroom import Added, Incident
 
 # About 5,000 tokens of schemas in one answer; more tools are named, and find_tools has their schemas.
 SCHEMA_BUDGET = 20_000
@@ -45,37 +44,14 @@ def failure(error: WarRoomError) -> dict[str, Any]:
 
 def analysis(value: Analysis) -> dict[str, Any]:
     """Signals with evidence, needs, keywords, severity, plan."""
-    return {
-        "problem_id": value.problem_id,
-        "severity": value.severity.value,
-        "needs": [
-            {
-                "technology": need.technology,
-                "capabilities": list(need.capabilities),
-                "confidence": round(need.confidence, 2),
-                **({"parameters": dict(need.parameters)} if need.parameters else {}),
-            }
-            for need in value.needs
-        ],
-        "signals": [
-            {
-                "kind": signal.kind.value,
-                "value": signal.value,
-                "evidence": signal.evidence[:200],
-                "span": [signal.span.start, signal.span.end],
-            }
-            for signal in value.signals[:_MAX_SIGNALS]
-        ],
-        "keywords": list(value.keywords),
-        "search_plan": {"keywords": list(value.plan.keywords), "queries": list(value.plan.queries)},
-        **({"secrets_redacted": value.redactions} if value.redactions else {}),
-    }
+    shape = shapes.analysis(value)
+    return _lean({**shape, "signals": shape["signals"][:_MAX_SIGNALS]})
 
 
 def found(value: FindResult) -> dict[str, Any]:
     """Ranked candidates, and the sources that did not answer."""
     return {
-        "candidates": [candidate(c) for c in value.candidates],
+        "candidates": [_lean(shapes.candidate(c)) for c in value.candidates],
         **_sources(value),
         "next": "Call add_server with a candidate_id."
         if value.candidates
@@ -83,35 +59,12 @@ def found(value: FindResult) -> dict[str, Any]:
     }
 
 
-def candidate(value: Candidate) -> dict[str, Any]:
-    """One candidate: what it is, its score with reasons, what it needs."""
-    needs = [i.name for i in value.package.inputs if i.required and i.secret]
-    return {
-        "candidate_id": value.id,
-        "name": value.name,
-        "description": value.description,
-        "score": value.score.total,
-        "why": [f"{p.name} {p.points:g}/{p.maximum}: {p.why}" for p in value.score.parts],
-        "origin": value.origin.value,
-        "runtime": value.package.kind.value,
-        **({"version": value.package.version} if value.package.version else {}),
-        **({"for": value.need} if value.need else {}),
-        **({"parameters": dict(value.parameters)} if value.parameters else {}),
-        **({"credentials": needs} if needs else {}),
-        **({"deprecated": value.deprecated, "heir": value.heir} if value.deprecated else {}),
-        "sources": list(value.sources),
-    }
-
-
 def added(value: Added, route: str) -> dict[str, Any]:
     """A server that is ready, its tools with schemas, and how to call them on this host."""
     tools, named = tool_cards(value.tools)
     return {
-        "server": value.server.name,
-        "candidate_id": value.server.plan.candidate_id,
-        "version": value.server.plan.package.version,
+        **shapes.added(value),
         "state": "ready" if value.new else "was added before, and is ready",
-        "approved_by": value.server.approved_by,
         "tools": tools,
         **({"more_tools": named, "more_schemas": "find_tools"} if named else {}),
         **reach(value.tools, route),
@@ -120,24 +73,15 @@ def added(value: Added, route: str) -> dict[str, Any]:
 
 def incident(value: Incident, route: str) -> dict[str, Any]:
     """The outcome of the whole flow."""
-    ready = [added(item, route) for item in value.added]
+    shape = shapes.incident(value)
+    kept = ("problem_id", "severity", "needs", "waiting_for_approval", "failed", "not_covered")
     return {
-        "problem_id": value.analysis.problem_id,
-        "severity": value.analysis.severity.value,
-        "needs": [need.technology for need in value.analysis.needs],
-        "ready": ready,
-        **_list("waiting_for_approval", [attempt(a) for a in value.waiting]),
-        **_list("failed", [attempt(a) for a in value.failed]),
-        **_list("not_covered", list(value.uncovered)),
-        **_list("other_candidates", _others(value)),
+        **_lean({key: shape[key] for key in kept}),
+        "ready": [added(item, route) for item in value.added],
+        **_lean({"other_candidates": _others(value)}),
         **_sources(value.found),
         "next": _next(value),
     }
-
-
-def attempt(value: Attempt) -> dict[str, Any]:
-    """A candidate that did not become ready, and why."""
-    return {"candidate_id": value.candidate_id, "for": value.need, **value.error.to_dict()}
 
 
 def servers(values: Sequence[ServerStatus]) -> dict[str, Any]:
@@ -147,30 +91,7 @@ def servers(values: Sequence[ServerStatus]) -> dict[str, Any]:
             "servers": [],
             "next": "No server is added yet: call handle_incident with a problem, or find_servers.",
         }
-    return {"servers": [server(v) for v in values]}
-
-
-def server(value: ServerStatus) -> dict[str, Any]:
-    """One row of `list_servers`."""
-    return {
-        "name": value.name,
-        "candidate_id": value.candidate_id,
-        "version": value.version,
-        "state": value.state.value,
-        "reason": value.reason,
-        "next_step": value.next_step,
-        "tools": list(value.tools),
-        "approved_by": value.approved_by,
-        "added": value.added.isoformat(timespec="seconds"),
-        **({"usage": [usage(u) for u in value.usage]} if value.usage else {}),
-        **({"memory_mb": round(value.memory_bytes / 1e6, 1)} if value.memory_bytes else {}),
-    }
-
-
-def usage(value: ToolUsage) -> dict[str, Any]:
-    """How often one tool was called."""
-    last = value.last_used.isoformat(timespec="seconds") if value.last_used else None
-    return {"tool": value.tool, "calls": value.calls, "errors": value.errors, "last_used": last}
+    return {"servers": [_lean(shapes.server(v)) for v in values]}
 
 
 def tools(query: str, matches: Sequence[Exposed], all_tools: Sequence[Exposed]) -> dict[str, Any]:
@@ -190,17 +111,8 @@ def tools(query: str, matches: Sequence[Exposed], all_tools: Sequence[Exposed]) 
 
 def proposals(values: Sequence[Proposal], *, applied: bool) -> dict[str, Any]:
     """What `optimize` proposes, or did."""
-    rows = [
-        {
-            "server": p.server,
-            "action": p.action,
-            "reason": p.reason,
-            "tokens_saved": p.tokens_saved,
-            "memory_saved_mb": round(p.memory_saved / 1e6, 1),
-        }
-        for p in values
-    ]
-    return {"applied": applied, "proposals": rows, **({} if rows else {"next": "Nothing to retire."})}
+    shape = shapes.proposals(values, applied=applied)
+    return shape if values else {**shape, "next": "Nothing to retire."}
 
 
 def tool_cards(values: Iterable[Exposed]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -251,13 +163,10 @@ def _next(value: Incident) -> str:
 
 
 def _sources(value: FindResult) -> dict[str, Any]:
-    rows = [
-        {"source": s.name, "state": s.state.value, "reason": s.reason, "age_seconds": s.age}
-        for s in value.sources
-        if s.state is not SourceState.OK
-    ]
-    return _list("sources_not_fresh", rows)
+    late = [shapes.source(s) for s in value.sources if s.state is not SourceState.OK]
+    return _lean({"sources_not_fresh": [_lean(row) for row in late]})
 
 
-def _list(name: str, rows: Sequence[Any]) -> dict[str, Any]:
-    return {name: list(rows)} if rows else {}
+def _lean(shape: Mapping[str, Any]) -> dict[str, Any]:
+    """A shape without what says nothing: the model pays for every character."""
+    return {key: value for key, value in shape.items() if value is not None and value not in ("", [], {})}

@@ -55,7 +55,7 @@ class OwnTools:
         return answers.result(answers.servers(await self._war_room.list_servers()))
 
     async def _find_tools(self, ctx: Context, given: tools.FindTools) -> Result:
-        matches = self._war_room.find_tools(given.query, given.limit)
+        matches = await self._war_room.find_tools(given.query, given.limit)
         return answers.result(answers.tools(given.query, matches, self._war_room.toolbox.tools()))
 
     # --- tools that change what is there -----------------------------------------------------
@@ -103,6 +103,7 @@ class OwnTools:
         return answers.result(answers.proposals(proposals, applied=given.apply))
 
     async def _use_tool(self, ctx: Context, given: tools.UseTool) -> Result:
+        await self._war_room.refresh()
         tool = self._war_room.toolbox.resolve(given.tool)
         return await self._proxy.call(ctx, tool, given.arguments)
 

@@ -5,7 +5,6 @@ from contextlib import suppress
 from ipaddress import ip_address
 
 import anyio
-import uvicorn
 
 from warroom_mcp.errors import InvalidInput
 from warroom_mcp.server.app import WarRoomServer, build_server
@@ -41,6 +40,8 @@ async def serve_http(host: str, port: int, settings: Settings | None = None) -> 
 
 
 async def _run_http(server: WarRoomServer, host: str, port: int) -> None:
+    import uvicorn
+
     # The host given here turns on the allow-list of Host and Origin headers against DNS rebinding.
     app = server.streamable_http_app(host=host)
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)

@@ -58,11 +58,14 @@ async def _read(
 
 
 async def _chunks(wire: int) -> AsyncIterator[bytes]:
-    regular = stat.S_ISREG(os.fstat(wire).st_mode)
+    waits = True
     while True:
-        if not regular:
-            await anyio.wait_readable(wire)
-        # Readiness was waited for, and a regular file never blocks for long.
+        if waits:
+            try:
+                await anyio.wait_readable(wire)
+            except PermissionError:
+                # Files and the null device have no readiness, and never block for long.
+                waits = False
         chunk = os.read(wire, _CHUNK)
         if not chunk:
             return

@@ -1,4 +1,4 @@
-"""Results of the use cases as JSON-ready values, with the names that the MCP tools use in their answers."""
+"""Results of the use cases as JSON-ready values: one shape each, whichever edge they leave by."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,7 @@ def candidate(value: Candidate) -> Answer:
         "name": value.name,
         "description": value.description,
         "score": value.score.total,
-        "why": [f"{p.name} {p.points:g}/{p.maximum}: {p.why}" for p in value.score.parts],
+        "why": [f"{p.name} {round(p.points, 1):g}/{p.maximum}: {p.why}" for p in value.score.parts],
         "origin": value.origin.value,
         "origin_evidence": value.origin_evidence,
         "runtime": value.package.kind.value,

@@ -1,0 +1,33 @@
+"""Error texts and tasks by the technology that they are about: clusters, proxies, services, browsers, tasks."""
+
+EXAMPLES: dict[str, str] = {
+    "docker": "Error response from daemon: driver failed programming external connectivity on endpoint web",
+    "kubernetes": "web-6f7 is in CrashLoopBackOff, Back-off restarting failed container",
+    "java": "Error: LinkageError occurred: UnsupportedClassVersionError: app/Main has been compiled by a newer version",
+    "python": "which Python version do I have installed and how do I switch to 3.12",
+    "node": "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+    "etcd": "mvcc: database space exceeded, alarm:NOSPACE raised on member 2",
+    "consul": "Unexpected response code: 500 (No cluster leader)",
+    "zookeeper": "KeeperErrorCode = ConnectionLoss for /brokers/ids",
+    "vault": "Error making API request.\nURL: GET https://10.0.0.4:8200/v1/kv/data/app\nCode: 503. Errors:\n* Vault is sealed",
+    "nomad": 'Task Group "web" (failed to place 1 allocation): Resources exhausted on 3 nodes',
+    "nginx": "upstream timed out (110: Connection timed out) while reading response header from upstream",
+    "apache": "AH00161: server reached MaxRequestWorkers setting, consider raising it",
+    "haproxy": "Server bk_web/s1 is DOWN, reason: Layer4 timeout, check duration: 2001ms. 0 active and 0 backup servers left",
+    "traefik": 'the service "web@docker" does not exist entryPointName=websecure routerName=shop@docker',
+    "envoy": "upstream connect error or disconnect/reset before headers. reset reason: connection failure",
+    "istio": "RBAC: access denied since the AuthorizationPolicy was applied",
+    "caddy": "adapting config using caddyfile: unrecognized directive: reverse_prox",
+    "tomcat": "SEVERE [main] org.apache.catalina.core.StandardContext.startInternal One or more listeners failed to start",
+    "prometheus": 'found duplicate series for the match group {instance="a"} on the right hand-side of the operation',
+    "grafana": "logger=provisioning.datasources level=error Datasource provisioning error: data source not found",
+    "loki": "429: Maximum active stream limit exceeded, reduce the number of active streams; "
+    "ingestion rate limit exceeded for user fake",
+    "jaeger": "failed to flush spans to server: dial udp 10.2.0.4:6831: i/o timeout",
+    "opentelemetry": "Exporting failed. Dropping data. sending queue is full, dropped_items 512",
+    "sentry": "BadDsn: Invalid DSN, events to o4501.ingest.sentry.io are not accepted",
+    "datadog": "failed to send traces to http://localhost:8126/v0.5/traces: connection refused",
+    "newrelic": "SELECT count(*) FROM Transaction FACET appName SINCE 30 minutes ago gives an NRQL Syntax Error",
+    "splunk": "Error in 'stats' command: The argument 'avg' is invalid. index=web sourcetype=access_combined",
+    "pagerduty": "Who is on call this weekend, and what is the escalation policy?",
+}

@@ -90,7 +90,7 @@ def test_confidence_grows_with_different_evidence_and_hardly_with_repeats() -> N
     ("text", "needs"),
     [
         # what a place says of a name, word or port
-        ("see github.com/redis/go-redis for the code", []),
+        ("see github.com/acme/redis-tools for the code", []),
         ("error in /srv/kubernetes-demo/redis_test.js", []),
         ("KafkaConsumer stopped", ["kafka"]),
         ("JavaScript is hard", []),

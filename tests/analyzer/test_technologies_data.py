@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from tests.analyzer import test_technologies_operations as operations
-from tests.analyzer import test_technologies_services as services
+from tests.analyzer.test_technologies_operations import EXAMPLES as OPERATIONS
+from tests.analyzer.test_technologies_services import EXAMPLES as SERVICES
 from warroom_mcp.analyzer import capabilities_of, technologies
 from warroom_mcp.analyzer.patterns import Kind, faults, library
 
@@ -17,7 +17,7 @@ def test_many_technologies_are_known() -> None:
 
 
 def test_every_technology_has_an_example() -> None:
-    assert set(technologies()) == {*services.EXAMPLES, *operations.EXAMPLES}
+    assert set(technologies()) == {*SERVICES, *OPERATIONS}
 
 
 def test_expressions_compile_and_neither_capture_nor_repeat_without_bound() -> None:

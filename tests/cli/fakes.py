@@ -91,6 +91,7 @@ class FakeWarRoom:
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._do(name=name, arguments=arguments)
+        await self.refresh()
         self.toolbox.resolve(name)
         text = {"type": "text", "text": "one\x1b[2J\ntwo"}
         return {"content": [text], "isError": arguments.get("fail", False)}

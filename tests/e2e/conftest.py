@@ -14,3 +14,23 @@ def downloads() -> Iterator[dict[str, str]]:
         stand_in.weekly["mcp-postgres-server"] = 4321
         wanted = ("WARROOM_NPM_DOWNLOADS_URL", "WARROOM_PYPI_DOWNLOADS_URL")
         yield {name: stand_in.environment[name] for name in wanted}
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandInRegistry]:
+    """Every registry that a War Room asks, on loopback; it serves nothing until a test publishes there."""
+    with StandInRegistry() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def npm_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Settings for the real npm: a cache of the run's own, and no second try."""
+    cache = tmp_path_factory.mktemp("npm-cache")
+    return {"npm_config_cache": str(cache), "npm_config_fetch_retries": "0"}
+
+
+@pytest.fixture
+def offline(stand_in: StandInRegistry, npm_settings: dict[str, str]) -> dict[str, str]:
+    """The environment of a War Room for which the stand-in is the whole world."""
+    return {**stand_in.environment, **npm_settings, "WARROOM_RELIST_WAIT": "0.5"}

@@ -79,8 +79,7 @@ async def test_a_host_that_never_lists_again_reaches_the_tools_through_use_tool(
             answer = await host.own("handle_incident", problem=f"Redis: ECONNREFUSED 127.0.0.1:{redis_port}")
             ready = _only_ready(answer)
             assert ready["route"] == "use_tool"
-            schema = next(t for t in ready["tools"] if t["name"].endswith("__dbsize"))["inputSchema"]
-            assert schema["type"] == "object"
+            assert all(tool["inputSchema"]["type"] == "object" for tool in ready["tools"])
             result = await host.call("use_tool", {"tool": ready["server"] + "__dbsize", "arguments": {}})
             assert not result.is_error
 

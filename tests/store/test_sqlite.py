@@ -169,15 +169,6 @@ async def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     await store.aclose()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind the superuser")
-async def test_a_directory_that_is_read_only_is_told(path: Path) -> None:
-    path.parent.mkdir(mode=0o500)
-    store = SqliteStore(path)
-    with pytest.raises(StateNotWritable, match=r"state\.db"):
-        await store.usage()
-    await store.aclose()
-
-
 async def test_a_full_disk_is_told_and_loses_nothing(store: Store, path: Path) -> None:
     await store.keep_answer("kept", b"x" * 1000, NOON)
     with disk_with_room_for(path, 60_000), pytest.raises(StateNotWritable, match=r"state\.db"):

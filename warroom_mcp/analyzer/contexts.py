@@ -89,7 +89,7 @@ def name_share(subject: Subject, start: int, end: int) -> float:
     inside_name = before == "_" or after.startswith("_")
     member = after[:1] == "." and after[1:2].isalpha() and before not in ("/", "@", ".")
     inside_path = after.startswith("/") or (before in ("/", "\\") and lowered[start - 2 : start] != "//")
-    return float(0.67 ** sum((inside_name, member, inside_path)))
+    return (0.67 if inside_name else 1.0) * (0.67 if member else 1.0) * (0.6 if inside_path else 1.0)
 
 
 def is_technical(subject: Subject, start: int, end: int) -> bool:

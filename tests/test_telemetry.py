@@ -5,7 +5,6 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from warroom_mcp.telemetry import configure_logging, redact_event
 
@@ -20,14 +19,13 @@ def logging_as_it_was() -> Iterator[None]:
     root.handlers, level, own_level = before[0], before[1], before[2]
     root.setLevel(level)
     own.setLevel(own_level)
-    structlog.reset_defaults()
 
 
 def test_nothing_goes_to_stdout(capfd: pytest.CaptureFixture[str]) -> None:
     configure_logging("DEBUG")
     logging.getLogger("warroom_mcp.manager").debug("one %s", "word")
     logging.getLogger("mcp.client").error("two")
-    structlog.get_logger("warroom_mcp.x").info("three", tool="get")
+    logging.getLogger("warroom_mcp.x").info("three", extra={"tool": "get"})
     out, err = capfd.readouterr()
     assert out == ""
     assert [word for word in ("one word", "two", "three", "tool") if word not in err] == []
@@ -53,8 +51,8 @@ def test_own_logs_keep_to_the_level_and_those_of_libraries_to_warnings(
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_secret_is_shown_nowhere(capfd: pytest.CaptureFixture[str], as_json: bool) -> None:
     configure_logging(json=as_json)
-    logger = structlog.get_logger("warroom_mcp.x")
-    logger.info(f"token {SECRET}", nested={"a": [SECRET, (SECRET,)], SECRET: 1}, error=ValueError(SECRET))
+    fields = {"nested": {"a": [SECRET, (SECRET,)], SECRET: 1}, "error": ValueError(SECRET)}
+    logging.getLogger("warroom_mcp.x").info(f"token {SECRET}", extra=fields)
     logging.getLogger("mcp.client").warning("got %s", {"token": SECRET})
     try:
         raise ValueError(SECRET)
@@ -68,7 +66,8 @@ def test_a_secret_is_shown_nowhere(capfd: pytest.CaptureFixture[str], as_json: b
 
 def test_json_is_one_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
     configure_logging(json=True)
-    structlog.get_logger("warroom_mcp.x").info("first\nsecond", calls=3, ok=True, share=0.5, none=None)
+    fields = {"calls": 3, "ok": True, "share": 0.5, "none": None}
+    logging.getLogger("warroom_mcp.x").info("first\nsecond", extra=fields)
     _, err = capfd.readouterr()
     (line,) = err.splitlines()
     told = json.loads(line)

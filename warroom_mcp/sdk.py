@@ -3,7 +3,7 @@
 The SDK is imported when a function is called, not with this module: it costs most of a second.
 
 Client side: `ClientSession._stamp`, `ClientSession._dispatcher`, `ClientSession._x_mcp_header_maps`.
-Server side: `ServerSession._connection`, and the per-version item models of `mcp_types`.
+Server side: `ServerSession._connection`, and the per-version models of `mcp_types`.
 """
 
 from __future__ import annotations
@@ -148,39 +148,65 @@ async def send_list_changed(connection: Connection, kind: str) -> None:
         await connection.send_resource_list_changed()
 
 
-def result_for(version: str, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A child's raw result in the shape of the host's era: nothing is lost but what that era cannot say."""
+def result_for(version: str, method: str, raw: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A child's raw result in the shape of the host's era: nothing is lost but what that era cannot say.
+
+    None when it is no result of that method: the SDK would make an empty one of it, or an error without
+    a reason.
+    """
     result = dict(raw)
-    if is_modern(version):
+    modern = is_modern(version)
+    if modern:
         result.setdefault("resultType", "complete")
+    else:
+        if result.pop("resultType", "complete") != "complete":
+            # A question, which hosts of the handshake era do not know.
+            return None
+        if "structuredContent" in result and not isinstance(result["structuredContent"], dict):
+            # Until 2025-11-25 structured content is an object; the text content says the same.
+            del result["structuredContent"]
+    if result.get("resultType") == "input_required":
         return result
-    result.pop("resultType", None)
-    if "structuredContent" in result and not isinstance(result["structuredContent"], dict):
-        # Until 2025-11-25 structured content is an object; the text content says the same.
-        del result["structuredContent"]
-    return result
+    if method == "tools/call":
+        # Required by the schema, but hosts made with the TypeScript SDK take its absence for nothing.
+        result.setdefault("content", [])
+    if modern and method == "resources/read":
+        result.setdefault("ttlMs", 0)
+        result.setdefault("cacheScope", "private")
+    return result if _fits(_model(modern, _RESULTS[method]), result) else None
+
+
+_RESULTS = {
+    "tools/call": "CallToolResult",
+    "prompts/get": "GetPromptResult",
+    "resources/read": "ReadResourceResult",
+    "completion/complete": "CompleteResult",
+}
+_ITEMS = {"tool": "Tool", "prompt": "Prompt", "resource": "Resource", "template": "ResourceTemplate"}
 
 
 def is_valid_item(version: str, kind: str, item: Mapping[str, Any]) -> bool:
     """Whether the host's version accepts one listed item; `kind` is tool, prompt, resource or template."""
+    return _fits(_model(is_modern(version), _ITEMS[kind]), item)
+
+
+def _fits(model: type[BaseModel], value: Mapping[str, Any]) -> bool:
     from pydantic import ValidationError
 
     try:
-        _item_model(is_modern(version), kind).model_validate(item, by_name=False)
+        model.model_validate(value, by_name=False)
     except ValidationError:
         return False
     return True
 
 
 @cache
-def _item_model(modern: bool, kind: str) -> type[BaseModel]:
+def _model(modern: bool, name: str) -> type[BaseModel]:
     """The SDK validates a whole list at once, so that one bad item spoils it: its parts are used instead."""
     from mcp_types import _v2025_11_25 as legacy
     from mcp_types import _v2026_07_28 as latest
 
-    module = latest if modern else legacy
-    names = {"tool": "Tool", "prompt": "Prompt", "resource": "Resource", "template": "ResourceTemplate"}
-    model: type[BaseModel] = getattr(module, names[kind])
+    model: type[BaseModel] = getattr(latest if modern else legacy, name)
     return model
 
 

@@ -18,19 +18,39 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 def configure_logging(level: str | int = "INFO", json: bool = False) -> None:
     """Send this package's logs from `level` on, and those of libraries from WARNING on, to stderr.
 
-    Lines for people, or one JSON object a line. Secrets are taken out of every text. Calling it again
-    replaces what the call before set up.
+    Everything logs through the standard library; `extra` becomes fields. Lines for people, or one JSON
+    object a line. Secrets are taken out of every text. Calling it again replaces what was set up before.
     """
+    _install(_Late(json), level)
+
+
+class _Late(logging.Handler):
+    """Becomes the real handler at the first record: loading it takes time that a start has not."""
+
+    def __init__(self, json: bool) -> None:
+        super().__init__()
+        self.set_name(_HANDLER)
+        self._json = json
+        self._real: logging.Handler | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._real is None:
+            self._real = _handler(self._json)
+        self._real.emit(record)
+
+
+def _handler(json: bool) -> logging.Handler:
     import structlog
 
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        _without_formatted,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     handler = logging.StreamHandler(sys.stderr)
-    handler.set_name(_HANDLER)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -43,22 +63,19 @@ def configure_logging(level: str | int = "INFO", json: bool = False) -> None:
             ],
         )
     )
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
-    _install(handler, level)
+    return handler
 
 
 def redact_event(logger: object, name: str, event: "EventDict") -> "EventDict":
     """A structlog processor: no text of the event keeps a secret or a control character."""
     return {key: _clean(value) for key, value in event.items()}
+
+
+def _without_formatted(logger: object, name: str, event: "EventDict") -> "EventDict":
+    """What another handler's formatter left on the record is no field of ours."""
+    for key in ("message", "asctime"):
+        event.pop(key, None)
+    return event
 
 
 def _renderer(json: bool) -> "Processor":

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from warroom_mcp.echo import echoed
 from warroom_mcp.errors import UnknownTool
 from warroom_mcp.events import Events, ToolboxChanged
 from warroom_mcp.models import Definitions
@@ -103,7 +104,7 @@ class Toolbox:
             return bare[0]
         close = get_close_matches(name, [*self._table.tools, *(t.original for t in bare)], n=3, cutoff=0.5)
         hint = f"Close names: {', '.join(close)}." if close else UnknownTool.hint
-        raise UnknownTool(f"No tool is exposed under the name {name[:100]!r}.", hint=hint)
+        raise UnknownTool(f"No tool is exposed under the name {echoed(name)}.", hint=hint)
 
     def prompt(self, name: str) -> Exposed | None:
         """The prompt of an exposed name."""

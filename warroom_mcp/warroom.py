@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import anyio
 
-from warroom_mcp.analyzer import analyze
 from warroom_mcp.approvals import Approvals, Asker
 from warroom_mcp.catalog import Catalog
+from warroom_mcp.echo import echoed
 from warroom_mcp.engine.local import LocalEngine
 from warroom_mcp.errors import (
     ApprovalDenied,
@@ -26,6 +26,7 @@ from warroom_mcp.events import Events
 from warroom_mcp.manager import Manager
 from warroom_mcp.manager.environment import person_environment
 from warroom_mcp.manager.install import Installer
+from warroom_mcp.manager.kept import FILE_AND_SERVERS, NO_PROBLEM, NOT_ADDED, telling_kept
 from warroom_mcp.manager.launch import plan_launch, server_name
 from warroom_mcp.manager.optimize import propose
 from warroom_mcp.models import (
@@ -126,7 +127,8 @@ class AsyncWarRoom:
         """
         seen = _signature(self.settings.config_file)
         if seen != self._config_seen:
-            await self._manager.restore()
+            with telling_kept(FILE_AND_SERVERS):
+                await self._manager.restore()
             self._config_seen = seen
 
     def _offer(self, server: str, definitions: Definitions) -> None:
@@ -153,9 +155,13 @@ class AsyncWarRoom:
         Raises:
             InvalidProblem: it is empty, binary or too large.
         """
+        # Imported at the first problem: a start has no time for it.
+        from warroom_mcp.analyzer import analyze
+
         limit = self.settings.max_problem_bytes
-        analysis = await anyio.to_thread.run_sync(lambda: analyze(problem, max_bytes=limit))
-        await self._store.keep_problem(analysis)
+        with telling_kept(NO_PROBLEM):
+            analysis = await anyio.to_thread.run_sync(lambda: analyze(problem, max_bytes=limit))
+            await self._store.keep_problem(analysis)
         return analysis
 
     async def find_servers(
@@ -170,7 +176,7 @@ class AsyncWarRoom:
             analysis = await self._store.problem(problem_id)
             if analysis is None:
                 raise InvalidInput(
-                    f"No problem {problem_id[:40]!r} was analysed here.",
+                    f"No problem {echoed(problem_id, 40)} was analysed here.",
                     hint="Call analyze_problem or handle_incident first, or give a query.",
                 )
         elif query and query.strip():
@@ -201,14 +207,28 @@ class AsyncWarRoom:
             UnknownCandidate, Refusal, MissingInput, InstallError, ChildError, SourceUnavailable.
         """
         await self.refresh()
-        candidate = await self._store.candidate(candidate_id)
-        if candidate is None:
-            candidate = await self._catalog.lookup(candidate_id)
+        with telling_kept(NOT_ADDED):
+            candidate = await self._store.candidate(candidate_id)
+            if candidate is None:
+                candidate = await self._catalog.lookup(candidate_id)
         if version is not None:
             candidate = replace(candidate, package=replace(candidate.package, version=version))
         return await self._add(candidate, parameters or {}, auto_approve=auto_approve, asker=asker)
 
     async def _add(
+        self, candidate: Candidate, values: Mapping[str, str], *, auto_approve: bool, asker: Asker | None
+    ) -> Added:
+        with telling_kept(NOT_ADDED):
+            try:
+                return await self._add_once(candidate, values, auto_approve=auto_approve, asker=asker)
+            except InvalidInput as error:
+                if "taken" not in error.details:
+                    raise
+            # While a person was asked, somebody gave the name to another server: ask for the next name.
+            await self.refresh()
+            return await self._add_once(candidate, values, auto_approve=auto_approve, asker=asker)
+
+    async def _add_once(
         self, candidate: Candidate, values: Mapping[str, str], *, auto_approve: bool, asker: Asker | None
     ) -> Added:
         wanted = candidate.package.version

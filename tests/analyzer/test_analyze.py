@@ -1,5 +1,6 @@
 """The whole analyzer: the documents' examples, hostile texts, and what holds for any text."""
 
+from contextlib import suppress
 from hashlib import sha256
 
 import anyio
@@ -155,10 +156,8 @@ def test_any_text_is_read_or_refused_and_every_span_points_at_its_evidence(text:
 @settings(deadline=None, max_examples=50)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    try:
-        analyze(data)
-    except InvalidProblem as refusal:
-        assert refusal.hint
+    with suppress(InvalidProblem):
+        assert analyze(data).text
 
 
 _HOSTILE = {

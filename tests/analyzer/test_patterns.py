@@ -44,7 +44,7 @@ def test_a_technology_needs_no_more_than_its_names_and_what_one_does_with_it() -
         (('name = "ledger-db"', ""), "not a technology name"),
         (('title = "Ledger DB"', ""), "missing keys: title"),
         (('title = "Ledger DB"', 'title = ["Ledger"]'), "title has to be a text"),
-        (('title = "Ledger DB"', 'title = "L"\nerorrs = ["x"]'), "unknown keys: erorrs"),
+        (('title = "Ledger DB"', 'title = "L"\nmistakes = ["x"]'), "unknown keys: mistakes"),
         (('names = ["ledgerdb"]', 'names = "ledgerdb"'), "names has to be a list of str"),
         (('names = ["ledgerdb"]', 'names = ["ledgerdb", ""]'), "an empty text"),
         (('names = ["ledgerdb"]', 'names = ["ledgerdb", "ledgerdb"]'), "the same thing twice"),
@@ -60,7 +60,7 @@ def test_a_technology_needs_no_more_than_its_names_and_what_one_does_with_it() -
     ],
 )
 def test_what_is_wrong_in_a_pattern_file_is_said_with_its_place(change: tuple[str, str], says: str) -> None:
-    with pytest.raises(WarRoomError, match="technologies/mine.toml") as caught:
+    with pytest.raises(WarRoomError, match=r"technologies/mine\.toml") as caught:
         parse("mine.toml", GOOD.replace(*change))
     assert says in caught.value.message
 

@@ -44,7 +44,7 @@ def test_what_is_no_problem_is_refused_with_the_reason_and_a_hint(problem: str |
         ("\x1b(Bplain\x1b=", "plain"),
         ("one\r\ntwo\rthree\u2028four", "one\ntwo\nthree\nfour"),
         ("bell\x07 and\x7f delete", "bell and delete"),
-        (b"caf\xc3\xa9 \xff crashed", "café \ufffd crashed"),
+        (b"5 \xe2\x82\xac \xff crashed", "5 € \ufffd crashed"),
         ("\ufefferror".encode(), "error"),
         ("오류 error".encode("utf-16"), "오류 error"),
         ("half \ud83d a pair", "half \ufffd a pair"),

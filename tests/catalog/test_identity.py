@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warroom_mcp.catalog.identity import identify, normal_name, read_id, read_image, url_segment
+from warroom_mcp.catalog.identity import identify, normal_name, read_id, url_segment
 from warroom_mcp.errors import UnknownCandidate
 from warroom_mcp.models import Package, PackageKind
+from warroom_mcp.packages import read_image
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_a_name_that_passes_cannot_be_an_option_a_path_or_more_than_one_word(nam
         assert normal_name(scheme, normal) == normal
 
 
-@given(st.from_regex(r"(@[a-z0-9][a-z0-9._~-]{0,10}/)?[a-z0-9][a-z0-9._~-]{0,20}", fullmatch=True))
+@given(st.from_regex(r"(@[a-z0-9]([._-]?[a-z0-9]){0,8}/)?[a-z0-9]([._-]?[a-z0-9]){0,9}", fullmatch=True))
 def test_an_npm_name_is_one_segment_of_a_url(name: str) -> None:
     assert "/" not in url_segment(name)
     assert identify(Package(PackageKind.NPM, name)) == f"npm:{name}"

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ class Host:
     relists: bool
     cards: list[str] = field(default_factory=list)
     changes: int = 0
+    before_answer: Callable[[], Awaitable[None]] | None = None
 
     async def tool_names(self) -> set[str]:
         """The names of the listed tools."""
@@ -78,6 +79,8 @@ async def connected(
     async def on_form(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         assert host is not None
         host.cards.append(params.message)
+        if host.before_answer is not None:
+            await host.before_answer()
         assert host.answer is not None
         return ElicitResult(action="accept", content={"decision": host.answer})
 

@@ -54,6 +54,7 @@ function answer({id, method, params}) {
   }
 }
 if (MODE === 'exits') { console.error('cannot read its settings'); process.exit(3); }
+if (MODE === 'usage') { console.log('usage: --endpoint HOST'); process.exit(2); }
 if (MODE === 'rubbish') {
   fs.writeSync(1, 'Welcome!\n\n{"level":"info"}\n[1,2]\n');
   fs.writeSync(1, Buffer.from([0, 255, 254, 10]));
@@ -81,7 +82,7 @@ class Served:
 
 
 def program(mode: str) -> str:
-    """The script of a package: ok, exits, silent, floods, rubbish, broken-tool, never-lists or family."""
+    """The script of a package: ok, exits, usage, silent, floods, rubbish, broken-tool, never-lists or family."""
     return _PROGRAM.replace("__MODE__", json.dumps(mode))
 
 
@@ -104,21 +105,28 @@ def serve(
     weekly: int | None = 5000,
     listed: bool = True,
     bin: bool = True,
+    scope: str = "",
     **package: Any,
 ) -> Served:
-    """Publish `mcp-TECHNOLOGY-MODE` on npm and, if `listed`, in the MCP registry.
+    """Publish `mcp-TECHNOLOGY-MODE`, below `scope` if one is given, on npm and, if `listed`, in the MCP registry.
 
     `package` are further members of its registry entry, such as `environmentVariables`. From 1,000 weekly
     downloads on, a person in a host may approve it; the more, the earlier it is tried.
     """
-    name = f"mcp-{technology}-{mode}"
+    plain = f"mcp-{technology}-{mode}"
+    name = f"{scope}/{plain}" if scope else plain
     manifest: dict[str, Any] = {"name": name, "version": "1.0.0"}
     if bin:
-        manifest["bin"] = {name: "index.js"}
+        manifest["bin"] = {plain: "index.js"}
     packed = tarball(manifest, {"index.js": program(mode)})
     served = stand_in.serve_npm(name, weekly=weekly, tarball=packed)
     if not bin:
         del stand_in.packuments[name]["versions"]["1.0.0"]["bin"]
     if listed:
-        stand_in.entries.append(entry(f"io.test/{technology}-{mode}", packages=[npm_package(name, **package)]))
+        stand_in.entries.append(
+            entry(
+                f"io.test{scope.replace('@', '.')}/{technology}-{mode}",
+                packages=[npm_package(name, **package)],
+            )
+        )
     return Served(f"npm:{name}", served)

@@ -69,7 +69,7 @@ class WireHost:
             pass
         return message
 
-    async def own(self, tool: str, **arguments: Any) -> dict[str, Any]:
+    async def own(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         """The structured answer of one of War Room's own tools."""
         answer = await self.request("tools/call", {"name": tool, "arguments": arguments})
         found: dict[str, Any] = answer["result"]["structuredContent"]

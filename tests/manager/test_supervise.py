@@ -81,7 +81,7 @@ class Config:
     def load(self) -> "Config":
         return self
 
-    def add(self, server: AddedServer) -> None:
+    def add(self, server: AddedServer, *, new: bool = False) -> None:
         if self.broken:
             raise StateNotWritable("the file cannot be written")
         self.servers[server.name] = server

@@ -28,7 +28,11 @@ LOOK: dict[str, Any] = {
 }
 TOOLS: list[dict[str, Any]] = [
     LOOK,
-    *({"name": n, "inputSchema": OBJECT} for n in ("echo", "list", "fail", "refuse", "steps", "hang", "grow")),
+    *(
+        {"name": n, "inputSchema": OBJECT}
+        for n in ("echo", "list", "fail", "refuse", "steps", "hang", "grow")
+    ),
+    *({"name": n, "inputSchema": OBJECT} for n in ("bare", "odd")),
     # Structured results that are no objects exist since 2026-07-28 only.
     {"name": "count", "inputSchema": OBJECT, "outputSchema": {"type": "array"}},
 ]
@@ -60,6 +64,10 @@ def call(request: dict[str, Any]) -> dict[str, Any] | None:
             for step in (1, 2):
                 note = {"progressToken": token, "progress": step, "total": 2, "message": f"step {step}"}
                 send({"method": "notifications/progress", "params": note})
+        case "bare":
+            return {"structuredContent": {"a": 1}}
+        case "odd":
+            return {"content": [{"type": "smell", "strength": 3}]}
         case "hang":
             return None
         case "grow":
@@ -86,7 +94,12 @@ def complete(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def initialize(request: dict[str, Any]) -> dict[str, Any]:
-    offers: dict[str, Any] = {"tools": {"listChanged": True}, "prompts": {}, "resources": {}, "completions": {}}
+    offers: dict[str, Any] = {
+        "tools": {"listChanged": True},
+        "prompts": {},
+        "resources": {},
+        "completions": {},
+    }
     return {
         "protocolVersion": request["params"]["protocolVersion"],
         "capabilities": offers,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import pytest
 from mcp.client.client import Client
 from mcp.client.session import ClientRequestContext, IncomingMessage
 from mcp.client.subscriptions import ToolsListChanged
@@ -115,6 +114,7 @@ class Host:
 
     war_room: AsyncWarRoom
     era: str
+    form: Form | None
     client: Client = field(init=False)
     log: list[str] = field(default_factory=list)
     cards: list[str] = field(default_factory=list)
@@ -125,17 +125,28 @@ class Host:
         """Send a request and return the result object as it came."""
         return await sdk.raw_request(self.client.session, method, params)
 
-    async def call(self, tool: str, arguments: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any] | None = None, **more: Any
+    ) -> dict[str, Any]:
         """Call a tool once and return the result object, which may be a question."""
         return await self.raw("tools/call", {"name": tool, "arguments": dict(arguments or {}), **more})
 
     async def own(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """Call one of War Room's own tools, answer its forms, and return the structured answer."""
-        result = await self.client.call_tool(tool, arguments)
-        content = result.structured_content
-        assert isinstance(content, dict)
-        assert json.loads(result.content[0].text) == content  # type: ignore[union-attr]  # it is text
-        assert result.is_error == ("error" in content)
+        """Call one of War Room's own tools, answer its forms, and return the structured answer.
+
+        Not by the SDK's `call_tool`, which lists the tools on its own account.
+        """
+        result = await self.call(tool, arguments)
+        while result.get("resultType") == "input_required":
+            card = result["inputRequests"]["approval"]["params"]["message"]
+            self.cards.append(card)
+            assert self.form is not None
+            answer = {"approval": await self.form(card)}
+            state = result["requestState"]
+            result = await self.call(tool, arguments, requestState=state, inputResponses=answer)
+        content: dict[str, Any] = result["structuredContent"]
+        assert json.loads(result["content"][0]["text"]) == content
+        assert result["isError"] == ("error" in content)
         return content
 
     async def error(self, tool: str, **arguments: Any) -> dict[str, Any]:
@@ -182,7 +193,7 @@ async def connected(
     gate: anyio.Event | None = None,
 ) -> AsyncIterator[Host]:
     """A host of an era. `form` None means that it shows no forms; `gate` delays its listing again."""
-    host = Host(room, era)
+    host = Host(room, era, form)
 
     async def on_form(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         host.cards.append(params.message)
@@ -214,24 +225,18 @@ async def connected(
                 assert isinstance(event, ToolsListChanged)
                 await on_change()
 
+    client = Client(
+        build_server(room),
+        mode=era,
+        elicitation_callback=on_form if form is not None else None,
+        message_handler=on_message,
+        client_info=Implementation(name=name, version="1") if name else None,
+        cache=None,
+    )
     with anyio.fail_after(20):
-        async with anyio.create_task_group() as tasks:
-            async with Client(
-                build_server(room),
-                mode=era,
-                elicitation_callback=on_form if form is not None else None,
-                message_handler=on_message,
-                client_info=Implementation(name=name, version="1") if name else None,
-                cache=None,
-            ) as client:
-                host.client = client
-                if era == MODERN:
-                    await tasks.start(listen)
-                yield host
-                tasks.cancel_scope.cancel()
-
-
-@pytest.fixture
-def no_installing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packages are the test's own children; no registry is asked."""
-    monkeypatch.setattr("warroom_mcp.warroom.Installer", Installer)
+        async with client, anyio.create_task_group() as tasks:
+            host.client = client
+            if era == MODERN:
+                await tasks.start(listen)
+            yield host
+            tasks.cancel_scope.cancel()

@@ -9,9 +9,10 @@ from warroom_mcp.analyzer.subject import Subject
 _CONNECTION = re.compile(
     r"connect|refused|timed? ?out|unreachable|no route|econn|ehost|enet|reset by peer|broken pipe|dial|tcp"
     r"|socket|broker|bootstrap|endpoint|upstream|listen|://|handshake"
-    r"|연결|접속|接続|连接|連接|verbindung|connexion|conexi|подключ"
+    r"|연결|접속|接続|连接|連接|verbindung|connexi|conexi|подключ"
 )
-_HOST_BEFORE = re.compile(r"(?:\[[0-9a-f:.]{2,45}(?:%\w{1,16})?\]|[a-z0-9_](?:[\w.-]{0,252}[a-z0-9_])?):$")
+_HOST = re.compile(r"\[[0-9a-f:.]{2,45}(?:%\w{1,16})?\]|[a-z0-9_](?:[\w.-]{0,252}[a-z0-9_])?")
+_HOST_BACKWARDS = re.compile(r"\][\w.:%]{2,64}\[|[\w.-]{1,254}")
 _PORT_BEFORE = re.compile(r"(?<![a-z])ports?[\"']?(?: ?[:=] ?| )[\"']?$")
 _ADDRESS_BEFORE = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){3}|localhost)(?:,|[ \t]{1,2})$")
 _FILE_ENDING = re.compile(
@@ -19,6 +20,7 @@ _FILE_ENDING = re.compile(
     r"|html?|css|md|txt|log|conf|cfg|ini|sh|lua|pl|tf|gradle)$"
 )
 
+_SOURCE_PLACE = re.compile(r"\.(?:rs|go|cs|java|kt|swift|cc?|cpp)(?::\d{1,6}:\d{1,4}|\(\d{1,6},\d{1,4}\))")
 _CODE_HOSTS = (".com/", ".org/", ".io/", ".dev/", ".net/")
 
 # Behind or before a word that names a technology and is ordinary English as well.
@@ -36,19 +38,29 @@ _WITH_BEFORE = re.compile(
     r" [\"'`]?$"
 )
 
+_GOES_WRONG = re.compile(r"error|fail|exception|refused|denied|timeout|cannot|not found|panic|fatal|crash")
+
 
 def is_connection(subject: Subject, start: int, end: int) -> bool:
     """Whether digits are the port of a connection (`host:port`, `port 5432`), not a line or a time."""
     before = subject.lowered[max(0, start - 300) : start]
     after = subject.lowered[end : end + 8]
+    near = before[-24:]
     if before[-1:].isalnum() or re.match(r"[a-z0-9_]|[.:,]\d", after):
         return False
-    if _PORT_BEFORE.search(before) or after.startswith(("/tcp", "/udp")):
+    if _PORT_BEFORE.search(near) or after.startswith(("/tcp", "/udp")):
         return True
     if before.endswith(":"):
-        host = _HOST_BEFORE.search(before)
-        return host is not None and speaks_of_host(subject, host[0][:-1], start, end)
-    return _ADDRESS_BEFORE.search(before) is not None
+        host = _host_at_the_end(before[:-1])
+        return host is not None and speaks_of_host(subject, host, start, end)
+    return _ADDRESS_BEFORE.search(near) is not None
+
+
+def _host_at_the_end(before: str) -> str | None:
+    # Read backwards, since a search that is anchored at the end tries every place before it.
+    reversed_host = _HOST_BACKWARDS.match(before[::-1])
+    host = reversed_host[0][::-1] if reversed_host else ""
+    return host if _HOST.fullmatch(host) else None
 
 
 def speaks_of_host(subject: Subject, host: str, start: int, end: int) -> bool:
@@ -77,6 +89,13 @@ def is_file_name(host: str) -> bool:
     return _FILE_ENDING.search(host.lower()) is not None
 
 
+def is_compiled(subject: Subject, start: int, end: int) -> bool:
+    """Whether an error is a compiler's: its line or the next one names the place in a source file."""
+    first, last = subject.line(start, end)
+    last = subject.line(last + 1, last + 1)[1] if last < len(subject.lowered) else last
+    return _SOURCE_PLACE.search(subject.lowered, first, last) is not None
+
+
 def name_share(subject: Subject, start: int, end: int) -> float:
     """How much of its weight a name keeps: all as a word, less inside of a path or an import."""
     lowered = subject.lowered
@@ -84,25 +103,31 @@ def name_share(subject: Subject, start: int, end: int) -> float:
     if after in _CODE_HOSTS or after[:4] in _CODE_HOSTS:
         # github.com/owner/package in an import or a frame says where code comes from, not what failed.
         return 1.0 if before in ("/", "@", ".") else 0.3
-    if before == "." and lowered[start - 2 : start - 1].isalnum() and not after.startswith("."):
-        return 0.33  # Main.java
+    if is_file_ending(subject, start, end):
+        return 0.33
     inside_name = before == "_" or after.startswith("_")
     member = after[:1] == "." and after[1:2].isalpha() and before not in ("/", "@", ".")
     inside_path = after.startswith("/") or (before in ("/", "\\") and lowered[start - 2 : start] != "//")
     return (0.67 if inside_name else 1.0) * (0.67 if member else 1.0) * (0.6 if inside_path else 1.0)
 
 
-def is_technical(subject: Subject, start: int, end: int) -> bool:
-    """Whether an ordinary English word stands where it must be the technology of that name."""
+def is_file_ending(subject: Subject, start: int, end: int) -> bool:
+    """Whether it is the ending of a file's name, as in Main.java and main.go."""
+    before, after = subject.lowered[max(0, start - 2) : start], subject.lowered[end : end + 1]
+    return before[-1:] == "." and before[:1].isalnum() and after != "."
+
+
+def is_technical(subject: Subject, start: int, end: int, *, proper: bool) -> bool:
+    """Whether an ordinary English word stands where it must be the technology of that name.
+
+    `proper` tells that the word is the technology's name, so that a capital letter says something.
+    """
     before, after = subject.lowered[max(0, start - 24) : start], subject.lowered[end : end + 24]
     if _NOUN_AFTER.match(after) or _SIGN_AFTER.match(after):
         return True
-    first = subject.text[start : start + 1]
-    if first.isupper() and before.endswith(" ") and not before.rstrip().endswith((".", "!", "?", ":")):
+    capital = proper and subject.text[start : start + 1].isupper()
+    if capital and before.endswith(" ") and not before.rstrip().endswith((".", "!", "?", ":")):
         return True
-    return bool(_COMMAND_BEFORE.search(before) and _CONNECTED.search(subject.around(start, end))) or bool(
-        _WITH_BEFORE.search(before) and first.isupper()
-    )
-
-
-_CONNECTED = re.compile(r"error|fail|exception|refused|denied|timeout|cannot|not found|panic|fatal|crash")
+    if capital and _WITH_BEFORE.search(before):
+        return True
+    return bool(_COMMAND_BEFORE.search(before)) and _GOES_WRONG.search(subject.around(start, end)) is not None

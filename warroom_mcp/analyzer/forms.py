@@ -2,6 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
+
+
+@cache
+def compiled(expression: str) -> re.Pattern[str]:
+    """An expression of this module, compiled at its first use."""
+    return re.compile(expression, re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,14 +19,18 @@ class Form:
     `line` holds words of which one has to be on the same line.
     """
 
-    expression: re.Pattern[str]
+    expression: str
     triggers: tuple[str, ...]
     quoted: bool = True
     line: tuple[str, ...] = ()
 
+    def compiled(self) -> re.Pattern[str]:
+        """The expression, compiled at its first use."""
+        return compiled(self.expression)
+
 
 def _form(expression: str, *triggers: str, quoted: bool = True, line: tuple[str, ...] = ()) -> Form:
-    return Form(re.compile(expression, re.IGNORECASE), triggers, quoted, line)
+    return Form(expression, triggers, quoted, line)
 
 
 _H = r"(?:\[[0-9a-f:.%]{2,60}\]|[a-z0-9_][\w.-]{0,253})"
@@ -29,13 +40,13 @@ _ID = r"[\w.$-]{1,128}"
 _SIGN = r"(?: ?[:=] ?)"
 _CLUSTER = ("kubectl", "helm", "oc ", "k9s", "stern", "istioctl", "argocd", "kubernetes", "k8s")
 
-URI = re.compile(
+URI = _form(
     r"(?<![a-z0-9])(?:jdbc:)?(?P<scheme>[a-z][a-z0-9+.-]{1,20}):(?:thin:@)?//"
     r"(?:(?P<user>[^\s/:@\"'<>]{0,200})(?::[^\s/@\"'<>]{0,200})?@)?"
     rf"{_HOST}?(?::{_PORT})?(?P<more>(?:,{_H}(?::\d{{1,5}})?){{0,20}})(?P<rest>[/;][^\s\"'<>`)\]}}|]{{0,1000}})?",
-    re.IGNORECASE,
+    "://",
 )
-ENDPOINT = re.compile(rf"(?<![\w.:/@-]){_HOST}:{_PORT}(?!:\d|\.\d)", re.IGNORECASE)
+ENDPOINT = _form(rf"(?<![\w.:/@-]){_HOST}:{_PORT}(?!:\d|\.\d)", ":")
 FORMS = (
     _form(rf"server at \"{_HOST}\"(?: \([\w.:]{{1,60}}\))?,? ?port {_PORT}", "server at "),
     _form(

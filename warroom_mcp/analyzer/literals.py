@@ -1,24 +1,31 @@
 """Literals that a regular expression cannot match without, so that most expressions need not be run."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 # Shorter literals occur in every text and would keep nothing out.
 _SHORTEST = 2
 _ZERO_WIDTH_OR_CLASS = "dDwWsSbBAZntrfv"
+# Characters that stand for themselves, and once: most of an expression.
+_PLAIN = re.compile(r"[^\\()\[{.^$|?*+]+(?![?*+{])")
 _QUANTIFIER = re.compile(r"[?*+]|\{(?P<least>\d*)(?:,\d*)?\}")
 _HEX_DIGITS = {"x": 2, "u": 4, "U": 8}
 
 
-def required(expression: str) -> tuple[str, ...]:
-    """Lower-case literals, one of which is in every match of `expression`; empty when there is none.
+def required(expression: str) -> tuple[tuple[str, ...], ...]:
+    """Groups of lower-case literals; every match of `expression` holds one of each group.
 
-    Understands the dialect of the pattern files: no capture groups, flags or references.
+    The most telling group comes first. Understands the dialect of the pattern files: no capture
+    groups, flags or references.
     """
-    found = _Reader(expression).alternatives()
-    if not found or min(map(len, found)) < _SHORTEST:
-        return ()
-    return tuple(sorted(found))
+    groups = [group for group in _Reader(expression).groups() if _shortest(group) >= _SHORTEST]
+    groups.sort(key=lambda group: (-_shortest(group), sorted(group)))
+    return tuple(dict.fromkeys(tuple(sorted(group)) for group in groups))
+
+
+def _shortest(group: frozenset[str]) -> int:
+    return min(map(len, group), default=0)
 
 
 @dataclass
@@ -34,8 +41,13 @@ class _Branch:
         self.run = ""
 
     def best(self) -> frozenset[str]:
-        self.end_run()
-        return max(self.sets, key=lambda each: min(map(len, each)), default=frozenset())
+        return max(self.sets, key=_shortest, default=frozenset())
+
+
+def _any_of(branches: Sequence[_Branch]) -> frozenset[str]:
+    """One literal for each alternative; empty when one alternative needs none."""
+    found = [branch.best() for branch in branches]
+    return frozenset().union(*found) if all(found) else frozenset()
 
 
 class _Reader:
@@ -45,8 +57,13 @@ class _Reader:
         self._text = expression
         self._at = 0
 
-    def alternatives(self) -> frozenset[str]:
-        """Read up to the end of the group; empty when one alternative needs no literal."""
+    def groups(self) -> list[frozenset[str]]:
+        """What the whole expression needs: one literal of each group."""
+        branches = self._branches()
+        return branches[0].sets if len(branches) == 1 else [_any_of(branches)]
+
+    def _branches(self) -> list[_Branch]:
+        """Read up to the end of the group."""
         branches = [_Branch()]
         while self._at < len(self._text) and self._text[self._at] != ")":
             if self._text[self._at] == "|":
@@ -55,10 +72,15 @@ class _Reader:
             else:
                 self._item(branches[-1])
         self._at += 1
-        found = [branch.best() for branch in branches]
-        return frozenset().union(*found) if all(found) else frozenset()
+        for branch in branches:
+            branch.end_run()
+        return branches
 
     def _item(self, branch: _Branch) -> None:
+        if plain := _PLAIN.match(self._text, self._at):
+            branch.run += plain[0]
+            self._at = plain.end()
+            return
         if self._text[self._at] == "(":
             self._group(branch)
             return
@@ -73,7 +95,7 @@ class _Reader:
         head = self._text[self._at : self._at + 4]
         looks = head.startswith(("(?=", "(?!", "(?<"))
         self._at += 3 if head.startswith(("(?:", "(?=", "(?!")) else 4 if looks else 1
-        inner = self.alternatives()
+        inner = _any_of(self._branches())
         branch.end_run()
         if self._quantifier() != 0 and inner and not looks:
             branch.sets.append(inner)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from warroom_mcp.analyzer.parameters import Place
-from warroom_mcp.analyzer.patterns import RUNTIMES, Kind, Library, Technology
+from warroom_mcp.analyzer.patterns import LAYERS, RUNTIMES, Kind, Library, Technology
 from warroom_mcp.analyzer.signals import Hit
 from warroom_mcp.analyzer.subject import Subject
 from warroom_mcp.models import Need, Span
@@ -40,7 +40,20 @@ def rank(hits: Sequence[Hit], root: tuple[int, int] | None) -> list[tuple[str, f
     chosen = {name: value for name, value in sure.items() if value >= THRESHOLD}
     chosen = _without_mere_runtimes(chosen, hits)
     first = {hit.technology: hit.start for hit in reversed(hits)}
-    return sorted(chosen.items(), key=lambda item: (-round(item[1], 3), first[item[0]], item[0]))
+    chosen = _behind_what_uses_them(chosen)
+    return sorted(
+        chosen.items(),
+        key=lambda item: (-round(item[1], 3), item[0] in LAYERS | RUNTIMES, first[item[0]], item[0]),
+    )
+
+
+def _behind_what_uses_them(chosen: Mapping[str, float]) -> dict[str, float]:
+    """Layers and runtimes are no surer than the least sure technology that uses them."""
+    users = [value for name, value in chosen.items() if name not in LAYERS | RUNTIMES]
+    highest = min(users, default=1.0)
+    return {
+        name: min(value, highest) if name in LAYERS | RUNTIMES else value for name, value in chosen.items()
+    }
 
 
 def _weigh_root(
@@ -61,14 +74,11 @@ def _weigh_root(
 def _without_mere_runtimes(chosen: Mapping[str, float], hits: Sequence[Hit]) -> dict[str, float]:
     """Runtimes stay when nothing else is known, or when an error is the runtime's own."""
     others = [value for name, value in chosen.items() if name not in RUNTIMES]
-    highest = min(others, default=1.0)
     kept: dict[str, float] = {}
     for name, value in chosen.items():
         kinds = {hit.kind for hit in hits if hit.technology == name and hit.weight >= _FULL_WEIGHT}
-        if name not in RUNTIMES:
+        if name not in RUNTIMES or Kind.ERROR in kinds or (not others and kinds & _SPEAKS_OF_RUNTIME):
             kept[name] = value
-        elif Kind.ERROR in kinds or (not others and kinds & _SPEAKS_OF_RUNTIME):
-            kept[name] = min(value, highest)
     return kept
 
 
@@ -88,7 +98,7 @@ def build(
             technology=technology.name,
             capabilities=technology.capabilities,
             confidence=round(confidence, 3),
-            parameters=assigned.parameters(technology, [p for p in owners if owners[p] == technology.name]),
+            parameters=assigned.parameters(technology, assigned.places_of(technology, owners)),
             evidence=_evidence(hits, technology.name),
         )
         for technology, (_, confidence) in zip(wanted, ranked, strict=True)
@@ -130,6 +140,20 @@ class _Assignment:
         if near is None or (near[0][0] > _MAX_LINES_AWAY and not own):
             return None
         return near[1]
+
+    def places_of(self, technology: Technology, owners: Mapping[Place, str]) -> list[Place]:
+        """The places it owns; without a host among them also those on its lines that nobody surely owns.
+
+        The host in "redis: getaddrinfo ENOTFOUND cache" is that of Redis, and DNS is asked for it.
+        """
+        own = [place for place, owner in owners.items() if owner == technology.name]
+        if any("host" in place.values for place in own):
+            return own
+        return own + [
+            place
+            for place, owner in owners.items()
+            if owner in LAYERS and place.scheme is None and self._distance(technology.name, place)[0] == 0
+        ]
 
     def _scheme_owner(self, place: Place) -> str | None:
         if place.scheme is None:

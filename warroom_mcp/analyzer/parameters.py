@@ -74,7 +74,7 @@ def _windows(subject: Subject, evidence: list[tuple[int, int]]) -> list[tuple[in
 
 
 def _uris(subject: Subject, start: int, end: int) -> Iterator[Place]:
-    for match in URI.finditer(subject.masked, start, end):
+    for match in URI.compiled().finditer(subject.masked, start, end):
         scheme = match["scheme"].lower()
         if scheme in _OTHER_SCHEMES:
             continue
@@ -109,7 +109,7 @@ def _address(match: re.Match[str], scheme: str) -> Found:
 
 
 def _endpoints(subject: Subject, start: int, end: int) -> Iterator[Place]:
-    for match in ENDPOINT.finditer(subject.masked, start, end):
+    for match in ENDPOINT.compiled().finditer(subject.masked, start, end):
         if not speaks_of_host(subject, match["host"].lower(), *match.span()):
             continue
         values = _accepted(match, ("host", "port"), quoted=True)
@@ -122,7 +122,7 @@ def _written(subject: Subject, start: int, end: int) -> Iterator[Place]:
     for form in FORMS:
         if not any(trigger in lowered for trigger in form.triggers):
             continue
-        for match in form.expression.finditer(subject.masked, start, end):
+        for match in form.compiled().finditer(subject.masked, start, end):
             if form.line and not any(word in subject.around(*match.span()) for word in form.line):
                 continue
             values = _accepted(match, tuple(match.groupdict()), quoted=form.quoted)

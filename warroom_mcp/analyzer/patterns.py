@@ -5,12 +5,10 @@ is looked for by itself, and an expression runs only where a literal that it can
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cache
-from importlib.resources import files
 from typing import Any, TypeVar
 
 from warroom_mcp.analyzer.literals import required
@@ -23,6 +21,8 @@ PARAMETERS = frozenset(
 )
 # Languages and their runtimes: what a program is written in is rarely what the problem is about.
 RUNTIMES = frozenset({"java", "python", "node", "dotnet", "go", "ruby", "php", "rust"})
+# What other technologies talk over: its failures show in theirs, and it comes after them.
+LAYERS = frozenset({"network", "dns", "tls", "ssh", "http"})
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _K = TypeVar("_K")
@@ -79,12 +79,20 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An expression that points to a technology; one of `literals` is in each match, if there are any."""
+    """An expression that points to a technology; one of each group of `literals` is in every match.
+
+    `crosses` tells that a match may reach over the end of a line.
+    """
 
     kind: Kind
     technology: str
     expression: str
-    literals: tuple[str, ...]
+    literals: tuple[tuple[str, ...], ...]
+    crosses: bool
+
+    def may_match(self, lowered: str) -> bool:
+        """False only when a lower-case text surely holds no match."""
+        return all(any(literal in lowered for literal in group) for group in self.literals[1:])
 
     def compiled(self) -> re.Pattern[str]:
         """The expression, compiled at its first use."""
@@ -115,6 +123,9 @@ def library() -> Library:
     Raises:
         WarRoomError: a pattern file is not what it should be.
     """
+    # Imported here: it brings tempfile, zipfile and more, which no other way through this module needs.
+    from importlib.resources import files
+
     folder = files("warroom_mcp.analyzer").joinpath("technologies")
     sources = sorted(
         (
@@ -132,6 +143,8 @@ def parse(source: str, text: str) -> tuple[Technology, ...]:
     Raises:
         WarRoomError: it is no TOML, or has a wrong key, type or value.
     """
+    import tomllib
+
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -201,7 +214,7 @@ def index(technologies: Iterable[Technology]) -> Library:
         for literal in _literals(technology):
             literals.setdefault(literal.text.lower(), []).append(literal)
         for shape in _shapes(technology):
-            for key in shape.literals or ("",):
+            for key in shape.literals[0] if shape.literals else ("",):
                 shapes.setdefault(key, []).append(shape)
         for port in technology.ports:
             ports.setdefault(port, []).append(technology.name)
@@ -231,7 +244,8 @@ def _literals(technology: Technology) -> Iterator[Literal]:
 def _shapes(technology: Technology) -> Iterator[Shape]:
     for kind in _SHAPE_KINDS:
         for expression in technology.patterns(kind):
-            yield Shape(kind, technology.name, expression, required(expression))
+            crosses = _LINE_END.search(_OTHER_THAN.sub("", expression)) is not None
+            yield Shape(kind, technology.name, expression, required(expression), crosses)
 
 
 @cache
@@ -239,6 +253,8 @@ def _compiled(expression: str, flags: int) -> re.Pattern[str]:
     return re.compile(expression, flags)
 
 
+_OTHER_THAN = re.compile(r"\[\^(?:\\.|[^\]\\])*\]")
+_LINE_END = re.compile(r"\\[snrWD]")
 _CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]")
 _UNBOUNDED = re.compile(r"(?<!\\)\.[*+]|\)[*+](?!\+)|\)\{\d*,\}")
 

@@ -22,7 +22,7 @@ _ERROR = (
     "deadlock", "gone away", "not ready", "no such", "not working", "doesn't work", "unhealthy",
     "expired", "exceeded", "too many", "hangs", "stuck", "killed", "misconf", "noauth", "오류", "에러",
     "실패", "안 돼", "안돼", "거부", "错误", "失败", "失敗", "無法", "无法", "エラー", "できない",
-    "拒否", "fehler", "fehlgeschlagen", "erreur", "échou", "impossible", "falla", "falha", "erro ",
+    "拒否", "fehler", "fehlgeschlagen", "erreur", "échou", "impossible", "falla", "falha", "ocorreu",
     "rechazad", "ошибк", "не удалось", "не работает",
 )  # fmt: skip
 _WARNING = (

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from warroom_mcp.analyzer import contexts
-from warroom_mcp.analyzer.patterns import Kind, Library, Literal, Shape
+from warroom_mcp.analyzer.patterns import RUNTIMES, Kind, Library, Literal, Shape
 from warroom_mcp.analyzer.subject import Subject
 
 # How likely it is that a text with one such piece of evidence is about the technology.
@@ -26,6 +26,9 @@ SURE_WORD = 0.7
 _COMMON_PORTS = frozenset({22, 25, 53, 80, 443, 3000, 5000, 8000, 8080, 8443, 8888, 9000})
 _COMMON_PORT = 0.3
 
+# A compiler speaks of someone's own code, which no server mends.
+_COMPILER_SHARE = 0.3
+
 # More places of one piece of evidence add nothing; the last ones matter, for a trace ends with its cause.
 _FIRST_PLACES = 12
 _LAST_PLACES = 4
@@ -33,6 +36,8 @@ _LAST_PLACES = 4
 _MAX_TRIES = 400
 # An expression runs on this much text before and behind its literal; expressions are bounded.
 _BEFORE, _BEHIND = 400, 800
+
+_SMALL = 32 * 1024
 
 _EDGE = re.compile(r"[a-z0-9]")
 
@@ -109,11 +114,21 @@ def _weigh(subject: Subject, literal: Literal, start: int, end: int, library: Li
         return weight * 0.67 if camel else 0.0
     if literal.kind is Kind.NAME:
         return weight * contexts.name_share(subject, start, end)
-    if literal.kind is Kind.WORD and contexts.is_technical(subject, start, end):
+    if literal.kind is Kind.WORD and contexts.is_file_ending(subject, start, end):
+        return 0.0
+    if literal.kind is Kind.WORD and contexts.is_technical(
+        subject, start, end, proper=_is_title(literal, library)
+    ):
         return SURE_WORD
     if literal.kind is Kind.ENV and _continues_identifier(subject.masked, start, end):
         return 0.0
     return weight
+
+
+def _is_title(literal: Literal, library: Library) -> bool:
+    """Whether the word is the technology's own name (Notion), not a word of its trade (allocation)."""
+    technology = library.technologies[literal.technology]
+    return literal.text.lower() in (technology.name, *technology.title.lower().split())
 
 
 def _port_weight(subject: Subject, port: int, start: int, end: int, library: Library) -> float:
@@ -148,30 +163,41 @@ def _continues_identifier(text: str, start: int, end: int) -> bool:
 
 
 def _shape_hits(subject: Subject, library: Library, present: Sequence[str]) -> list[Hit]:
-    windows: dict[Shape, list[tuple[int, int]]] = {}
+    windows: dict[Shape, list[tuple[int, int]]] = {
+        shape: [(0, len(subject.lowered))] for shape in library.loose
+    }
     for needle in present:
-        shapes = library.shapes.get(needle, ())
-        found = _windows(subject.lowered, needle) if shapes else []
-        for shape in shapes if found else ():
-            windows.setdefault(shape, []).extend(found)
-    whole = [(0, len(subject.lowered))]
-    windows.update((shape, whole) for shape in library.loose)
+        shapes = [shape for shape in library.shapes.get(needle, ()) if _worth_trying(subject, shape)]
+        if shapes:
+            near, wide = _windows(subject, needle, wide=any(shape.crosses for shape in shapes))
+            for shape in shapes:
+                windows.setdefault(shape, []).extend(wide if shape.crosses else near)
     return [hit for shape, where in windows.items() for hit in _matches(subject, shape, where)]
 
 
-def _windows(lowered: str, needle: str) -> list[tuple[int, int]]:
-    return [
-        (max(0, at - _BEFORE), min(len(lowered), at + len(needle) + _BEHIND))
-        for at in _positions(lowered, needle)
-    ]
+def _worth_trying(subject: Subject, shape: Shape) -> bool:
+    # In a large text everything occurs somewhere: there each window is asked.
+    return len(subject.lowered) > _SMALL or shape.may_match(subject.lowered)
+
+
+def _windows(subject: Subject, needle: str, *, wide: bool) -> tuple[list[tuple[int, int]], ...]:
+    """The lines that a literal stands on, and a wider range for what crosses lines."""
+    places = [(at, at + len(needle)) for at in _positions(subject.lowered, needle)]
+    near = _merged([subject.line(start, end) for start, end in places])
+    size = len(subject.lowered)
+    far = [(max(0, start - _BEFORE), min(size, end + _BEHIND)) for start, end in places] if wide else []
+    return near, _merged(far)
 
 
 def _matches(subject: Subject, shape: Shape, windows: list[tuple[int, int]]) -> Iterator[Hit]:
-    compiled = shape.compiled()
     found: list[Hit] = []
     for start, end in _merged(windows):
-        for match in compiled.finditer(subject.masked, start, end):
+        if not shape.may_match(subject.lowered[start:end]):
+            continue
+        for match in shape.compiled().finditer(subject.masked, start, end):
             weight = WEIGHTS[shape.kind]
+            if shape.technology in RUNTIMES and contexts.is_compiled(subject, *match.span()):
+                weight *= _COMPILER_SHARE
             found.append(Hit(shape.kind, shape.technology, *match.span(), weight, match[0].lower()))
             if len(found) >= _MAX_TRIES:
                 break

@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterator
 from datetime import date
 
+from warroom_mcp.addresses import is_acceptable, split_url
 from warroom_mcp.catalog import wire
-from warroom_mcp.catalog.address import is_acceptable, split_url
-from warroom_mcp.catalog.identity import identify, read_image
+from warroom_mcp.catalog.identity import identify
 from warroom_mcp.catalog.origin import origin_of_entry
 from warroom_mcp.models import Candidate, InputPlace, Package, PackageInput, PackageKind
+from warroom_mcp.packages import read_image
 
 _NAME = re.compile(r"(?=.{3,200}\Z)[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")

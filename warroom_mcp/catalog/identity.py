@@ -7,21 +7,13 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from warroom_mcp.catalog.address import is_loopback, split_url
+from warroom_mcp.addresses import is_loopback, split_url
+from warroom_mcp.echo import echoed
 from warroom_mcp.errors import UnknownCandidate
 from warroom_mcp.models import Package, PackageKind
+from warroom_mcp.packages import is_npm_name, is_pypi_name, read_image
 
-# New npm names are lower case; a leading letter or digit keeps options, hidden files and paths out.
-_NPM = re.compile(r"(?:@[a-z0-9][a-z0-9._~-]*/)?[a-z0-9][a-z0-9._~-]*\Z")
-_PYPI = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
 _PYPI_RUNS = re.compile(r"[-_.]+")
-_OCI = re.compile(
-    r"(?P<name>(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?/)?"
-    r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
-    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?\Z"
-)
-_NPM_RESERVED = frozenset({"node_modules", "favicon.ico"})
 _SCHEMES = {
     PackageKind.NPM: "npm",
     PackageKind.PYPI: "pypi",
@@ -42,15 +34,6 @@ class Identity:
         return f"{self.scheme}:{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image reference in its parts."""
-
-    name: str
-    tag: str | None
-    digest: str | None
-
-
 def read_id(candidate_id: str) -> Identity:
     """The identity that a candidate id stands for.
 
@@ -60,9 +43,8 @@ def read_id(candidate_id: str) -> Identity:
     scheme, _, name = candidate_id.partition(":")
     checked = normal_name(scheme, name)
     if checked is None:
-        shown = candidate_id if len(candidate_id) <= 80 else candidate_id[:77] + "..."
         raise UnknownCandidate(
-            f"{shown!r} is no candidate id.",
+            f"{echoed(candidate_id, 80)} is no candidate id.",
             hint="Candidate ids look like npm:NAME, pypi:NAME, oci:REFERENCE or remote:URL; "
             "take one from the answer of find_servers.",
         )
@@ -82,26 +64,13 @@ def normal_name(scheme: str, name: str) -> str | None:
         case "npm":
             return name if is_npm_name(name) else None
         case "pypi":
-            return _PYPI_RUNS.sub("-", name).lower() if len(name) <= 200 and _PYPI.match(name) else None
+            return _PYPI_RUNS.sub("-", name).lower() if is_pypi_name(name) else None
         case "oci":
             return name if read_image(name) else None
         case "remote":
             return _normal_url(name)
         case _:
             return None
-
-
-def is_npm_name(name: str) -> bool:
-    """Whether npm would take the name for a new package."""
-    return len(name) <= 214 and name not in _NPM_RESERVED and _NPM.match(name) is not None
-
-
-def read_image(reference: str) -> Image | None:
-    """The parts of an image reference, or None when it is none."""
-    match = _OCI.match(reference) if len(reference) <= 300 else None
-    if match is None:
-        return None
-    return Image(match["name"], match["tag"], match["digest"])
 
 
 def _normal_url(url: str) -> str | None:

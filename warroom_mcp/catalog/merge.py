@@ -10,9 +10,10 @@ from datetime import date
 from functools import reduce
 from typing import TypeVar
 
-from warroom_mcp.catalog.identity import identify, read_image
+from warroom_mcp.catalog.identity import identify
 from warroom_mcp.catalog.origin import stronger
 from warroom_mcp.models import Candidate, PackageKind
+from warroom_mcp.packages import read_image
 
 # Whose text and inputs win: people wrote the curated ones, publishers described themselves elsewhere.
 _SOURCES = ("curated", "registry", "npm", "pypi")

@@ -7,8 +7,8 @@ are evidence; a repository field in a package is only what its author wrote ther
 from collections.abc import Sequence
 from dataclasses import replace
 
+from warroom_mcp.addresses import split_url
 from warroom_mcp.catalog import wire
-from warroom_mcp.catalog.address import split_url
 from warroom_mcp.models import Candidate, Origin
 
 _GITHUB_PREFIXES = ("io.github.", "com.github.")

@@ -21,7 +21,7 @@ import stamina
 import stamina.instrumentation
 from pydantic_core import from_json
 
-from warroom_mcp.catalog.address import may_redirect, split_url
+from warroom_mcp.addresses import may_redirect, split_url
 from warroom_mcp.catalog.cache import AnswerCache
 from warroom_mcp.errors import SourceUnavailable, StateError
 from warroom_mcp.settings import Settings

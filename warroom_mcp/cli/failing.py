@@ -53,6 +53,8 @@ def tell(error: BaseException) -> None:
     lines = [f"error [{told['code']}] {told['message']}"]
     # The command to approve is in the hint, and the card says what it is for.
     lines += [f"  {line}" for line in told.get("details", {}).get("card", ())]
+    if kept := told.get("details", {}).get("kept"):
+        lines.append(f"kept: {kept}")
     if told["hint"]:
         lines.append(f"hint: {told['hint']}")
     sys.stderr.write("\n".join(visible(line) for line in lines) + "\n")

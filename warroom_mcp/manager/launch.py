@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from warroom_mcp.errors import InvalidInput, MissingInput
 from warroom_mcp.manager import secrets
 from warroom_mcp.manager.environment import PERSON_SETTINGS, refused_name
-from warroom_mcp.manager.naming import check_package, image_of, server_name
+from warroom_mcp.manager.naming import check_package, server_name
 from warroom_mcp.models import Candidate, InputPlace, LaunchPlan, Package, PackageInput, PackageKind
+from warroom_mcp.packages import image_of
 
 __all__ = ["plan_launch", "server_name"]
 

@@ -110,9 +110,18 @@ def _keep(item: Any, kind: str, identity: str, kept: dict[str, Item], notes: lis
     name = item.get(identity) if isinstance(item, dict) else None
     if not isinstance(name, str) or not name:
         notes.append(f"one of its {kind} was left out: it has no {identity}")
-    elif kind == "tools" and not isinstance(item.get("inputSchema"), dict):
-        notes.append(f"the tool {name[:80]!r} was left out: it has no inputSchema")
+    elif kind == "tools" and (fault := _schema_fault(item.get("inputSchema"))):
+        notes.append(f"the tool {name[:80]!r} was left out: {fault}")
     elif name in kept:
         notes.append(f"one of its {kind} was left out: {name[:80]!r} is listed twice")
     else:
         kept[name] = item
+
+
+def _schema_fault(schema: Any) -> str | None:
+    """Why a tool with this schema cannot be called: arguments always are an object."""
+    if not isinstance(schema, dict):
+        return "it has no inputSchema"
+    if schema.get("type", "object") != "object":
+        return "its inputSchema is not that of an object"
+    return None

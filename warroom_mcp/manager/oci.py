@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from warroom_mcp.errors import InstallFailed, IntegrityMismatch, PackageNotFound, RuntimeMissing, WarRoomError
 from warroom_mcp.manager.environment import installer_environment
-from warroom_mcp.manager.naming import Image, image_of
 from warroom_mcp.manager.record import Record
 from warroom_mcp.manager.run import Finished, run
 from warroom_mcp.manager.runtimes import NO_ENGINE, find_engine, find_program
 from warroom_mcp.models import Package
+from warroom_mcp.packages import Image, image_of
 
 _RUN = ("run", "-i", "--rm", "--init", "--security-opt", "no-new-privileges")
 

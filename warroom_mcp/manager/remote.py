@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import httpx2
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+from warroom_mcp.addresses import address_problem
 from warroom_mcp.errors import InvalidInput, StartFailed, WarRoomError
 from warroom_mcp.models import PackageKind
 
@@ -144,29 +144,11 @@ def check_url(url: str) -> None:
 
     Raises: InvalidInput.
     """
-    try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL as error:
-        raise InvalidInput(f"{url[:200]!r} is not an address: {error}") from error
-    if parsed.userinfo:
-        raise InvalidInput("The address of a server may not carry a password; use a header.")
-    if parsed.scheme == "https" and parsed.host:
-        return
-    if parsed.scheme == "http" and _loopback(parsed.host):
-        return
-    raise InvalidInput(
-        f"{url[:200]!r} is not an https address.",
-        hint="Secrets are sent along, so plain http is only taken on this machine.",
-    )
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    if problem := address_problem(url):
+        raise InvalidInput(
+            f"{url[:200]!r} is not an address that can be used: {problem}.",
+            hint="Secrets are sent along: use https, and a header instead of a password in the address.",
+        )
 
 
 @contextlib.asynccontextmanager

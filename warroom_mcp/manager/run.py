@@ -1,8 +1,12 @@
-"""Runs a tool (npm, uv, a container engine) to its end: no shell, a session of its own, bounded output."""
+"""Runs a tool (npm, uv, a container engine) to its end: no shell, a session of its own, bounded output.
+
+Like a child, it does not outlive War Room: a watchdog ends it if War Room is killed in the meantime.
+"""
 
 import contextlib
 import os
 import re
+import secrets
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -12,6 +16,9 @@ from pathlib import Path
 import anyio
 import psutil
 from anyio.abc import ByteReceiveStream, Process
+
+from warroom_mcp.engine import reaper
+from warroom_mcp.engine.watch import Watchdog
 
 OUTPUT_BYTES = 256 * 1024
 """Kept of each stream, the last part of it; a tool that floods is still drained."""
@@ -59,16 +66,37 @@ async def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None =
 
     Raises: OSError when it cannot be started.
     """
+    marker, watchdog = secrets.token_hex(16), Watchdog()
+    try:
+        process = await _start(argv, {**env, reaper.MARKER: marker}, cwd, marker, watchdog)
+        return await _finish(process)
+    finally:
+        watchdog.forget(marker)
+        watchdog.close()
+
+
+async def _start(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, marker: str, watchdog: Watchdog
+) -> Process:
     with anyio.CancelScope(shield=True):  # a cancellation in the gap would leave a process behind
-        process = await anyio.open_process(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(env),
-            cwd=cwd,
-            start_new_session=True,
-        )
+        try:
+            watchdog.expect(marker)
+            process = await anyio.open_process(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+            )
+            watchdog.started(marker, process.pid)
+        finally:
+            await watchdog.settle()
+    return process
+
+
+async def _finish(process: Process) -> Finished:
     kept: dict[str, bytes] = {}
     try:
         async with anyio.create_task_group() as readers:

@@ -89,8 +89,14 @@ class StdioLink:
         return f"{how}; its last words: {words}" if words else how
 
     def last_words(self) -> str:
-        """The last lines of stderr, fit to be shown: short, printable, without secrets."""
+        """The last lines of stderr, fit to be shown: short, printable, without secrets.
+
+        Of a child that said nothing there, the last lines of its output that were no messages: programs
+        print their usage to either.
+        """
         text = self._process.stderr_tail()
+        if not text.strip():
+            text = "\n".join(self.last_rubbish)
         for value in self._hidden:
             text = text.replace(value, "[secret]")
         printable = "".join(letter for letter in text if letter.isprintable() or letter == "\n")

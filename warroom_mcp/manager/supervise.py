@@ -13,6 +13,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup, TaskStatus
 
+from warroom_mcp.echo import echoed
 from warroom_mcp.engine import Engine
 from warroom_mcp.errors import (
     ApprovalRequired,
@@ -26,6 +27,7 @@ from warroom_mcp.events import Events, ServerChanged, ToolboxChanged
 from warroom_mcp.manager import secrets
 from warroom_mcp.manager.desired import DefinitionStore, DesiredState
 from warroom_mcp.manager.entry import Entry, repeatable, uncertain
+from warroom_mcp.manager.kept import NOT_ADDED, STILL_ADDED, telling_kept
 from warroom_mcp.manager.opening import Opener, PackageInstaller, Resolve
 from warroom_mcp.manager.status import foreign_status, memory_of, status
 from warroom_mcp.manager.tally import Tally
@@ -164,21 +166,26 @@ class Manager:
             InstallError, ChildError, MissingInput, StateError: as they come.
         """
         name = server.name
-        async with self._adding.setdefault(name, anyio.Lock()):
-            if (known := self._taken(server)) is not None:
-                return (await self._awake(known)).definitions
-            self._events.publish(ServerChanged(name, ChildState.STARTING, "It is being started."))
-            try:
-                child = await self._launch(server, modern=False)
-                await self._remember(server, child)
-            except WarRoomError as error:
-                self._events.publish(ServerChanged(name, ChildState.FAILED, error.message))
-                raise
-            entry = Entry(server, child.definitions)
-            self._entries[name] = entry
-            self._adopt(entry, child)
-            self._tell(name, Definitions(), child.definitions)
-            return child.definitions
+        with telling_kept(NOT_ADDED):
+            async with self._adding.setdefault(name, anyio.Lock()):
+                return await self._add(server)
+
+    async def _add(self, server: AddedServer) -> Definitions:
+        name = server.name
+        if (known := self._taken(server)) is not None:
+            return (await self._awake(known)).definitions
+        self._events.publish(ServerChanged(name, ChildState.STARTING, "It is being started."))
+        try:
+            child = await self._launch(server, modern=False)
+            await self._remember(server, child)
+        except WarRoomError as error:
+            self._events.publish(ServerChanged(name, ChildState.FAILED, error.message))
+            raise
+        entry = Entry(server, child.definitions)
+        self._entries[name] = entry
+        self._adopt(entry, child)
+        self._tell(name, Definitions(), child.definitions)
+        return child.definitions
 
     def _taken(self, server: AddedServer) -> Entry | None:
         """The entry that already is this server, unless it failed: adding is how a person tries again."""
@@ -192,14 +199,17 @@ class Manager:
             return None
         if entry.server.plan != server.plan:
             raise InvalidInput(
-                f"Another server is already called {server.name!r}.", hint="Remove that one first."
+                f"Another server is already called {server.name!r}.",
+                hint="Remove that one first.",
+                details={"taken": server.name},
             )
         return entry
 
     async def _remember(self, server: AddedServer, child: Child) -> None:
         """Config first, then memory; the child is stopped and the config mended when either fails."""
         try:
-            await to_thread.run_sync(self._config.add, server)
+            new = server.name not in self._entries
+            await to_thread.run_sync(partial(self._config.add, server, new=new))
             try:
                 await self._store.keep_definitions(server.name, child.definitions)
             except BaseException:
@@ -243,7 +253,9 @@ class Manager:
 
         Raises: UnknownServer, ApprovalRequired, InstallError, ChildError, MissingInput.
         """
-        return (await self._awake(self._known(name))).definitions
+        entry = self._known(name)
+        with telling_kept(STILL_ADDED):
+            return (await self._awake(entry)).definitions
 
     async def _awake(self, entry: Entry) -> Child:
         """The running child of an entry, started if need be; of many callers one starts it."""
@@ -396,6 +408,12 @@ class Manager:
             mcp.shared.exceptions.MCPError: the child's own error.
         """
         entry = self._known(name)
+        with telling_kept(STILL_ADDED):
+            return await self._request(entry, method, params, on_progress)
+
+    async def _request(
+        self, entry: Entry, method: str, params: Mapping[str, Any] | None, on_progress: OnProgress | None
+    ) -> dict[str, Any]:
         child = await self._awake(entry)
         begun = anyio.current_time()
         failed = True
@@ -412,8 +430,8 @@ class Manager:
             return result
         finally:
             tool = (params or {}).get("name")
-            if method == "tools/call" and isinstance(tool, str) and self._entries.get(name) is entry:
-                self._tally.count(name, tool, seconds=anyio.current_time() - begun, error=failed)
+            if method == "tools/call" and isinstance(tool, str) and self._entries.get(entry.name) is entry:
+                self._tally.count(entry.name, tool, seconds=anyio.current_time() - begun, error=failed)
 
     # --- what is there -----------------------------------------------------------------------
 
@@ -469,4 +487,4 @@ async def _child_class() -> type[Child]:
 
 
 def _unknown(name: str) -> UnknownServer:
-    return UnknownServer(f"No server is called {name[:100]!r}.")
+    return UnknownServer(f"No server is called {echoed(name)}.")

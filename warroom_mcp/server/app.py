@@ -119,9 +119,7 @@ class _Handlers:
 
     async def list_tools(self, ctx: Context, params: Any) -> Any:
         """Our own tools first, then the children's in the order in which they were added."""
-        # A config that cannot be read hides what it holds, not our own tools; list_servers tells of it.
-        with suppress(StateError):
-            await self._war_room.refresh()
+        await self._refresh()
         exposed = _definitions(ctx, "tool", self._toolbox.tools())
         self._delivery.host(ctx).listed()
         return _listing("tools", [*tools.own_definitions(), *exposed])
@@ -131,6 +129,7 @@ class _Handlers:
         running: _Running = ctx.lifespan_context
         if params.name in tools.OWN_TOOLS:
             return await running.own.call(ctx, params.name, params.arguments or {})
+        await self._refresh()
         try:
             tool = self._toolbox.resolve(params.name)
         except UnknownTool as error:
@@ -140,28 +139,40 @@ class _Handlers:
 
     async def list_prompts(self, ctx: Context, params: Any) -> Any:
         """The children's prompts, prefixed."""
+        await self._refresh()
         return _listing("prompts", _definitions(ctx, "prompt", self._toolbox.prompts()))
 
     async def get_prompt(self, ctx: Context, params: Any) -> Any:
         """A child's prompt by its exposed name."""
+        await self._refresh()
         return await self._proxy.prompt(ctx, params.name, params.arguments)
 
     async def list_resources(self, ctx: Context, params: Any) -> Any:
         """The children's resources under their own URIs."""
+        await self._refresh()
         return _listing("resources", _definitions(ctx, "resource", self._toolbox.resources()))
 
     async def list_templates(self, ctx: Context, params: Any) -> Any:
         """The children's resource templates."""
+        await self._refresh()
         items = _definitions(ctx, "template", self._toolbox.templates())
         return _listing("resourceTemplates", items)
 
     async def read_resource(self, ctx: Context, params: Any) -> Any:
         """A child's resource by its URI."""
+        await self._refresh()
         return await self._proxy.read(ctx, str(params.uri))
 
     async def complete(self, ctx: Context, params: Any) -> Any:
         """A child's completions."""
+        await self._refresh()
         return await self._proxy.complete(ctx, ctx.params or {})
+
+    async def _refresh(self) -> None:
+        """Before every request: hosts list in any order, and another War Room may have changed the config."""
+        # A config that cannot be read hides what it holds, not our own tools; list_servers tells of it.
+        with suppress(StateError):
+            await self._war_room.refresh()
 
 
 def _definitions(ctx: Context, kind: str, exposed: Sequence[Exposed]) -> list[Any]:

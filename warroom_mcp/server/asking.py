@@ -6,16 +6,14 @@ answer is `input_required`, and the host's retry brings the person's answer to t
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from warroom_mcp import sdk
 from warroom_mcp.approvals import Answer
@@ -68,22 +66,37 @@ class HandshakeAsker:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What a parked call hands to the request that waits for it; `last` when it has ended."""
+    """What a parked call hands to the request that waits for it: a question, its end, or its error."""
 
     result: Result | None = None
     error: Exception | None = None
-    last: bool = False
 
 
 @dataclass
 class _Seat:
-    """A parked call: where it waits for a person, and where its current request waits for it."""
+    """A parked call: where it waits for a person, and where its current request waits for it.
+
+    Question and retry alternate, so that one place for a step is enough; nothing is left open when
+    nobody comes back.
+    """
 
     tool: str
-    scope: anyio.CancelScope
-    steps: MemoryObjectReceiveStream[_Step]
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     answer: Mapping[str, Any] | None = None
     answered: anyio.Event = field(default_factory=anyio.Event)
+    _step: _Step = field(default_factory=_Step)
+    _stepped: anyio.Event = field(default_factory=anyio.Event)
+
+    def tell(self, step: _Step) -> None:
+        """Hand a step to the request that waits, now or later."""
+        self._step = step
+        self._stepped.set()
+
+    async def next_step(self) -> _Step:
+        """Wait for the next step; each is handed out once."""
+        await self._stepped.wait()
+        self._stepped = anyio.Event()
+        return self._step
 
 
 class ParkingAsker:
@@ -91,10 +104,9 @@ class ParkingAsker:
 
     administrator = False
 
-    def __init__(self, parking: "Parking", seat: _Seat, to_host: MemoryObjectSendStream[_Step]) -> None:
+    def __init__(self, parking: "Parking", seat: _Seat) -> None:
         self._parking = parking
         self._seat = seat
-        self._to_host = to_host
 
     async def ask(self, ticket: Ticket) -> Answer | None:
         """The person's answer; None when the host did not come back in time."""
@@ -107,10 +119,12 @@ class ParkingAsker:
             "inputRequests": {_KEY: {"method": "elicitation/create", "params": params}},
             "requestState": token,
         }
-        await self._to_host.send(_Step(asked))
-        with anyio.move_on_after(self._parking.ttl):
-            await self._seat.answered.wait()
-        self._parking.leave(token)
+        self._seat.tell(_Step(asked))
+        try:
+            with anyio.move_on_after(self._parking.ttl):
+                await self._seat.answered.wait()
+        finally:
+            self._parking.leave(token)
         answer, self._seat.answer, self._seat.answered = self._seat.answer, None, anyio.Event()
         return _answer(answer) if answer else None
 
@@ -125,22 +139,20 @@ class Parking:
 
     async def run(self, tool: str, flow: Callable[[ParkingAsker], Awaitable[Result]]) -> Result:
         """Run a flow until it ends or asks; asking answers the present request and parks the flow."""
-        send, receive = anyio.create_memory_object_stream[_Step](1)
-        seat = _Seat(tool, anyio.CancelScope(), receive)
-        asker = ParkingAsker(self, seat, send)
-
-        async def drive() -> None:
-            with seat.scope, send:
-                try:
-                    step = _Step(await flow(asker), last=True)
-                except Exception as error:
-                    # Carried to the request that waits, which raises it.
-                    step = _Step(error=error, last=True)
-                with suppress(anyio.BrokenResourceError):
-                    await send.send(step)
-
-        self._tasks.start_soon(drive)
+        seat = _Seat(tool)
+        self._tasks.start_soon(self._drive, seat, flow)
         return await self._next(seat)
+
+    async def _drive(self, seat: _Seat, flow: Callable[[ParkingAsker], Awaitable[Result]]) -> None:
+        step = _Step(error=MCPError(INTERNAL_ERROR, "The call was cancelled"))
+        try:
+            with seat.scope:
+                step = _Step(await flow(ParkingAsker(self, seat)))
+        except Exception as error:
+            # Carried to the request that waits, which raises it.
+            step = _Step(error=error)
+        finally:
+            seat.tell(step)
 
     async def resume(self, tool: str, token: str, responses: Mapping[str, Any]) -> Result:
         """Take a parked flow up again with the person's answer.
@@ -170,14 +182,11 @@ class Parking:
 
     async def _next(self, seat: _Seat) -> Result:
         try:
-            step = await seat.steps.receive()
+            step = await seat.next_step()
         except anyio.get_cancelled_exc_class():
             # Cancelling the request does not reach a parked flow by itself.
             seat.scope.cancel()
-            seat.steps.close()
             raise
-        if step.last:
-            seat.steps.close()
         if step.error is not None:
             raise step.error
         return step.result or {}

@@ -20,8 +20,10 @@ from mcp.server.subscriptions import (
 )
 
 from warroom_mcp import sdk
+from warroom_mcp.approvals import Answer, Asker
 from warroom_mcp.events import Event, Events, ToolboxChanged
 from warroom_mcp.hosts import abilities_of
+from warroom_mcp.models import Ticket
 
 NATIVE = "native"
 USE_TOOL = "use_tool"
@@ -33,31 +35,33 @@ _EVENTS: dict[str, Callable[[], ServerEvent]] = {
 }
 # Tools first: a host debounces what follows, and the tools are what the model waits for.
 _ORDER = ("tools", "prompts", "resources")
+_STATE = "warroom.host"
 
 
 @dataclass
 class Host:
     """One connected host, and what it was seen doing.
 
-    `lists` counts its tools/list requests; `relisted` tells whether it listed again after the latest
-    announcement that was waited for; `called_native` whether it ever called a child's tool by name.
+    `behind` tells whether it has still to list the tools since the latest announcement; `relisted`
+    whether it did so when it was last waited for; `called_native` whether it ever called a child's tool
+    by name.
     """
 
     name: str | None = None
-    lists: int = 0
+    behind: bool = False
     relisted: bool | None = None
     called_native: bool = False
     _listed: anyio.Event = field(default_factory=anyio.Event)
 
     def listed(self) -> None:
         """The host has asked for the tools."""
-        self.lists += 1
+        self.behind = False
         self._listed.set()
         self._listed = anyio.Event()
 
-    async def wait_for_list(self, seen: int) -> None:
-        """Return as soon as the host has listed more often than `seen` times."""
-        while self.lists <= seen:
+    async def wait_for_list(self) -> None:
+        """Return as soon as the host has listed the tools since the latest announcement."""
+        while self.behind:
             await self._listed.wait()
 
     @property
@@ -87,7 +91,7 @@ class Delivery:
         name = sdk.client_name(ctx.session)
         connection = sdk.host_connection(ctx.session)
         if not sdk.is_modern(ctx.protocol_version):
-            host: Host = connection.state.setdefault("warroom.host", Host())
+            host: Host = connection.state.setdefault(_STATE, Host())
             host.name = name
             return host
         # A modern request stands alone; on stdio all come from the one host at the other end.
@@ -111,15 +115,17 @@ class Delivery:
             else:
                 self._unannounced = anyio.Event()
 
-    async def announce(self) -> bool:
-        """Tell all hosts of both eras what changed since the last time; whether the tools were among it."""
+    async def announce(self) -> None:
+        """Tell all hosts of both eras what changed since the last time."""
         kinds, self._changed = self._changed, set()
         self._unannounced = anyio.Event()
+        if "tools" in kinds:
+            for host in self._all_hosts():
+                host.behind = True
         for kind in (k for k in _ORDER if k in kinds):
             await self.bus.publish(_EVENTS[kind]())
             for connection in list(self._sessions.values()):
                 await sdk.send_list_changed(connection, kind)
-        return "tools" in kinds
 
     def hold(self) -> "Hold":
         """Keep changes back while a request makes them, then announce them together."""
@@ -127,14 +133,17 @@ class Delivery:
 
     async def announce_and_wait(self, host: Host) -> None:
         """Announce, then give the host time to list again; one that never did is not waited for twice."""
-        seen = host.lists
-        if not await self.announce():
-            return
-        if host.relisted is False and not host.called_native:
+        await self.announce()
+        # Another request of the same host may have made the announcement; then both wait for its list.
+        if not host.behind or (host.relisted is False and not host.called_native):
             return
         with anyio.move_on_after(self._wait):
-            await host.wait_for_list(seen)
-        host.relisted = host.lists > seen
+            await host.wait_for_list()
+        host.relisted = not host.behind
+
+    def _all_hosts(self) -> list[Host]:
+        states = (connection.state.get(_STATE) for connection in self._sessions.values())
+        return [*self._hosts.values(), *(host for host in states if host is not None)]
 
     def _note(self, event: Event) -> None:
         if isinstance(event, ToolboxChanged) and event.kinds:
@@ -156,8 +165,30 @@ class Hold:
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
 
-    def __enter__(self) -> None:
+    def paused(self, asker: Asker) -> Asker:
+        """The same asker; while it asks nothing is kept back, as a person may take minutes."""
+        return _PausedAsker(self._delivery, asker)
+
+    def __enter__(self) -> "Hold":
         self._delivery._enter()
+        return self
 
     def __exit__(self, *exc: object) -> None:
         self._delivery._leave()
+
+
+@dataclass(frozen=True)
+class _PausedAsker:
+    _delivery: Delivery
+    _asker: Asker
+
+    @property
+    def administrator(self) -> bool:
+        return self._asker.administrator
+
+    async def ask(self, ticket: Ticket) -> Answer | None:
+        self._delivery._leave()
+        try:
+            return await self._asker.ask(ticket)
+        finally:
+            self._delivery._enter()

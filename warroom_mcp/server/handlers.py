@@ -64,9 +64,9 @@ class OwnTools:
         host = self._delivery.host(ctx)
 
         async def flow(asker: Asker) -> Result:
-            with self._delivery.hold():
+            with self._delivery.hold() as hold:
                 incident = await self._war_room.handle_incident(
-                    given.problem, auto_approve=given.auto_approve, asker=asker
+                    given.problem, auto_approve=given.auto_approve, asker=hold.paused(asker)
                 )
                 await self._delivery.announce_and_wait(host)
             return answers.result(answers.incident(incident, host.route))
@@ -77,12 +77,12 @@ class OwnTools:
         host = self._delivery.host(ctx)
 
         async def flow(asker: Asker) -> Result:
-            with self._delivery.hold():
+            with self._delivery.hold() as hold:
                 added = await self._war_room.add_server(
                     given.candidate_id,
                     parameters=given.parameters,
                     auto_approve=given.auto_approve,
-                    asker=asker,
+                    asker=hold.paused(asker),
                 )
                 await self._delivery.announce_and_wait(host)
             return answers.result(answers.added(added, host.route))

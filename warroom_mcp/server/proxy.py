@@ -8,7 +8,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from warroom_mcp import sdk
-from warroom_mcp.errors import WarRoomError
+from warroom_mcp.errors import ChildProtocolError, WarRoomError
 from warroom_mcp.server import answers
 from warroom_mcp.toolbox import Exposed
 from warroom_mcp.warroom import AsyncWarRoom
@@ -69,11 +69,16 @@ class Proxy:
             raise sdk.protocol_error(error.message, error.to_dict()) from error
 
     async def _forward(self, ctx: Context, server: str, method: str, params: Result) -> Result:
-        if meta := (ctx.params or {}).get("_meta"):
-            params["_meta"] = meta
+        # A modern child may answer with a question; the host's retry is for the child alone.
+        for key in ("_meta", "inputResponses", "requestState"):
+            if given := (ctx.params or {}).get(key):
+                params[key] = given
 
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             await ctx.session.report_progress(progress, total, message)
 
         raw = await self._war_room.request(server, method, params, on_progress=on_progress)
-        return sdk.result_for(ctx.protocol_version, raw)
+        result = sdk.result_for(ctx.protocol_version, method, raw)
+        if result is None:
+            raise ChildProtocolError(f"{server} answered {method} with something that is no such result.")
+        return result

@@ -2,10 +2,10 @@
 
 import signal
 from contextlib import suppress
-from ipaddress import ip_address
 
 import anyio
 
+from warroom_mcp.addresses import is_loopback
 from warroom_mcp.errors import InvalidInput
 from warroom_mcp.server.app import WarRoomServer, build_server
 from warroom_mcp.server.stdio import host_stdio
@@ -30,7 +30,7 @@ async def serve_http(host: str, port: int, settings: Settings | None = None) -> 
     Raises:
         InvalidInput: the address is not a loopback address.
     """
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise InvalidInput(
             f"{host} is not a loopback address; War Room starts programs and is not served to a network.",
             hint="Use --host 127.0.0.1, and a tunnel that authenticates if it has to be reached from afar.",
@@ -54,11 +54,3 @@ async def _stop_on_signal(scope: anyio.CancelScope) -> None:
         async for _ in signals:
             scope.cancel()
             return
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return False

@@ -9,16 +9,28 @@ import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
+from mcp_types import (
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 
 from warroom_mcp.framing import LineSplitter, LineTooLong
 
 Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
 _CHUNK = 64 * 1024
+LAST_ANSWERS = 1.0
+"""Seconds after the end of input in which requests that were read before it may still be answered."""
+# Answered when the host leaves, and not before.
+_STANDING = frozenset({"subscriptions/listen"})
 
 
 @asynccontextmanager
@@ -31,10 +43,11 @@ async def host_stdio(max_message_bytes: int) -> AsyncIterator[Streams]:
     wire_in, wire_out = _divert(0, os.devnull), _divert(1, None)
     to_session, from_host = anyio.create_memory_object_stream[SessionMessage | Exception](16)
     to_host, from_session = anyio.create_memory_object_stream[SessionMessage](16)
+    owed = Owed()
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_read, wire_in, to_session, max_message_bytes)
-            tasks.start_soon(_write, wire_out, from_session)
+            tasks.start_soon(_read, wire_in, to_session, max_message_bytes, owed)
+            tasks.start_soon(_write, wire_out, from_session, owed)
             yield from_host, to_host
             tasks.cancel_scope.cancel()
     finally:
@@ -44,8 +57,40 @@ async def host_stdio(max_message_bytes: int) -> AsyncIterator[Streams]:
         _restore(1, wire_out)
 
 
+class Owed:
+    """The requests that were read and not answered yet."""
+
+    def __init__(self) -> None:
+        self._ids: set[str | int] = set()
+        self._settled = anyio.Event()
+
+    def read(self, message: JSONRPCMessage) -> None:
+        """A message came from the host."""
+        match message:
+            case JSONRPCRequest() if message.method not in _STANDING:
+                self._ids.add(message.id)
+            case JSONRPCNotification(method="notifications/cancelled"):
+                self._settle((message.params or {}).get("requestId"))
+
+    def written(self, message: JSONRPCMessage) -> None:
+        """A message has gone to the host."""
+        if isinstance(message, JSONRPCResponse | JSONRPCError):
+            self._settle(message.id)
+
+    async def nothing(self) -> None:
+        """Return when every request is answered."""
+        while self._ids:
+            await self._settled.wait()
+
+    def _settle(self, request_id: Any) -> None:
+        if isinstance(request_id, str | int):
+            self._ids.discard(request_id)
+        self._settled.set()
+        self._settled = anyio.Event()
+
+
 async def _read(
-    wire: int, to_session: MemoryObjectSendStream[SessionMessage | Exception], limit: int
+    wire: int, to_session: MemoryObjectSendStream[SessionMessage | Exception], limit: int, owed: Owed
 ) -> None:
     lines = LineSplitter(limit)
     with to_session, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -54,7 +99,14 @@ async def _read(
                 if isinstance(line, LineTooLong):
                     await to_session.send(line)
                 elif line.strip():
-                    await to_session.send(_message(line))
+                    message = _message(line)
+                    if isinstance(message, SessionMessage):
+                        owed.read(message.message)
+                    await to_session.send(message)
+        # The session drops what it works on when its input ends: a script that pipes requests in and
+        # closes the pipe would be left without its last answers.
+        with anyio.move_on_after(LAST_ANSWERS):
+            await owed.nothing()
 
 
 async def _chunks(wire: int) -> AsyncIterator[bytes]:
@@ -79,7 +131,7 @@ def _message(line: bytes) -> SessionMessage | Exception:
         return error
 
 
-async def _write(wire: int, from_session: MemoryObjectReceiveStream[SessionMessage]) -> None:
+async def _write(wire: int, from_session: MemoryObjectReceiveStream[SessionMessage], owed: Owed) -> None:
     if _private_pipe(wire):
         os.set_blocking(wire, False)
     # A host that has gone reads no more: its end of input ends the server.
@@ -87,6 +139,7 @@ async def _write(wire: int, from_session: MemoryObjectReceiveStream[SessionMessa
         async for item in from_session:
             text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
             await _send(wire, text.encode("utf-8", "replace") + b"\n")
+            owed.written(item.message)
 
 
 async def _send(wire: int, data: bytes) -> None:

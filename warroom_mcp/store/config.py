@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from warroom_mcp.errors import ConfigCorrupt, StateError
+from warroom_mcp.errors import ConfigCorrupt, InvalidInput, StateError
 from warroom_mcp.models import AddedServer
 from warroom_mcp.store.entries import from_entry, to_entry
 from warroom_mcp.store.private import FILE_MODE, make_directory, replace_file, writing
@@ -59,19 +59,25 @@ class ConfigFile:
                 servers[name] = read
         return Desired(servers, foreign)
 
-    def add(self, server: AddedServer) -> None:
+    def add(self, server: AddedServer, *, new: bool = False) -> None:
         """Write a server into the file, in place of an earlier approved one of that name.
+
+        One that is said to be `new` takes nobody's place: another process may have given the name to
+        another server a moment ago.
 
         Raises:
             Refusal: its plan is not the one that was approved.
-            InvalidInput: the plan holds a secret's value, or has no portable form.
+            InvalidInput: the plan holds a secret's value, or has no portable form; or it is new, and the
+                name is taken.
             ConfigCorrupt, StateError: nothing was written.
         """
 
         def change(entries: Document) -> bool:
             before = entries.get(server.name)
             if server.name in entries:
-                self._must_be_own(server.name, before)
+                known = self._must_be_own(server.name, before)
+                if new and known.approved != server.approved:
+                    raise _taken(server.name)
             entries[server.name] = to_entry(server, before)
             return True
 
@@ -155,7 +161,7 @@ class ConfigFile:
             # A person may have made the file a link to where they keep such files.
             replace_file(self.path.resolve(), content)
 
-    def _must_be_own(self, name: str, entry: object) -> None:
+    def _must_be_own(self, name: str, entry: object) -> AddedServer:
         read = from_entry(name, entry)
         if isinstance(read, str):
             raise StateError(
@@ -163,6 +169,7 @@ class ConfigFile:
                 hint="Take the entry out of the file, or rename it there, and try again.",
                 details={"path": str(self.path), "server": name},
             )
+        return read
 
 
 def _parse(content: bytes, path: Path) -> Document:
@@ -192,6 +199,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> Document:
             raise ValueError(f"the key {key!r} appears twice in one object")
         document[key] = value
     return document
+
+
+def _taken(name: str) -> InvalidInput:
+    return InvalidInput(
+        f"Another War Room has just added another server called {name!r}.",
+        hint="Add it again: it gets another name then.",
+        retryable=True,
+        details={"taken": name},
+    )
 
 
 def _corrupt(path: Path, why: str) -> ConfigCorrupt:

@@ -5,14 +5,13 @@ failed check blocks. Later kinds of checks (release age, install scripts, look-a
 further functions in `CHECKS`, or further values that a caller adds to the answer of `check`.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import urlsplit
 
 from warroom_mcp.models import Candidate, LaunchPlan, Origin, Package, PackageKind
+from warroom_mcp.packages import image_of, name_problem, version_problem
 
 
 class Outcome(StrEnum):
@@ -45,61 +44,30 @@ def is_yanked(candidate: Candidate) -> bool:
     return (candidate.deprecated or "").lower().startswith("yanked")
 
 
-_NPM_NAME = re.compile(r"(?:@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*")
-_PYPI_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_OCI_NAME = re.compile(
-    r"[a-z0-9][a-z0-9._-]*(?::[0-9]+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:@sha256:[0-9a-f]{64})?"
-)
-_NAMES = {PackageKind.NPM: _NPM_NAME, PackageKind.PYPI: _PYPI_NAME, PackageKind.OCI: _OCI_NAME}
-_EXECUTABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-# Longer names exist in no registry; npm's own limit.
-_LONGEST_NAME = 214
-
-_NPM_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
-_PYPI_VERSION = re.compile(
-    r"(?:[0-9]+!)?[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc)[0-9]+)?(?:\.post[0-9]+)?(?:\.dev[0-9]+)?"
-)
-_OCI_VERSION = re.compile(r"(?!latest\Z)[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_VERSIONS = {
-    PackageKind.NPM: _NPM_VERSION,
-    PackageKind.PYPI: _PYPI_VERSION,
-    PackageKind.OCI: _OCI_VERSION,
-}
-
 _SRI = re.compile(r"sha512-[A-Za-z0-9+/]{86}==|sha384-[A-Za-z0-9+/]{64}|sha256-[A-Za-z0-9+/]{43}=")
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _INTEGRITY = {PackageKind.NPM: _SRI, PackageKind.PYPI: _SHA256, PackageKind.OCI: _SHA256}
 # Digests of old packages, which can be forged: better than nothing, and told as not enough.
 _WEAK = re.compile(r"(?:sha1|md5)[-:][A-Za-z0-9+/=]+")
 
-_URL = re.compile(r"https?://[\x21-\x7e]+")
-
 
 def _name(candidate: Candidate) -> Check | None:
     package = candidate.package
     if package.remote:
         return None
-    name = package.identifier
-    if len(name) > _LONGEST_NAME or ".." in name or not _NAMES[package.kind].fullmatch(name):
-        return Check("name", Outcome.FAIL, f"{name[:100]!r} is not a {package.kind} package name")
-    if package.executable is not None and not _EXECUTABLE.fullmatch(package.executable):
-        return Check("name", Outcome.FAIL, f"{package.executable[:100]!r} is not the name of a program")
-    return Check("name", Outcome.PASS, f"{name} is well formed")
+    if problem := name_problem(package):
+        return Check("name", Outcome.FAIL, problem)
+    return Check("name", Outcome.PASS, f"{package.identifier} is well formed")
 
 
 def _version(candidate: Candidate) -> Check | None:
     package = candidate.package
     if package.remote:
         return None
-    if package.kind is PackageKind.OCI and _digest_of(package):
-        return Check("version", Outcome.PASS, f"exactly the image {_digest_of(package)}")
-    version = package.version or _tag_of(package)
-    if version is None:
-        return Check("version", Outcome.FAIL, "no exact version is known, so an approval could not bind one")
-    if not _VERSIONS[package.kind].fullmatch(version):
-        return Check("version", Outcome.FAIL, f"{version[:100]!r} is not one exact version")
-    return Check("version", Outcome.PASS, f"exactly {version}")
+    if problem := version_problem(package):
+        return Check("version", Outcome.FAIL, f"{problem}, so an approval could not bind one")
+    exact = image_of(package).reference if package.kind is PackageKind.OCI else package.version
+    return Check("version", Outcome.PASS, f"exactly {exact}")
 
 
 def _integrity(candidate: Candidate) -> Check | None:
@@ -129,36 +97,9 @@ def _lifetime(candidate: Candidate) -> Check:
 def _address(candidate: Candidate) -> Check | None:
     if not candidate.package.remote:
         return None
-    reason = _bad_address(candidate.package.identifier)
-    if reason:
-        return Check("address", Outcome.FAIL, f"{candidate.package.identifier[:200]!r} {reason}")
+    if problem := name_problem(candidate.package):
+        return Check("address", Outcome.FAIL, problem)
     return Check("address", Outcome.PASS, "encrypted, or on this machine")
-
-
-def _bad_address(url: str) -> str | None:
-    if not _URL.fullmatch(url):
-        return "is not an http address of plain characters"
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        # Read for its errors: a port that is no number.
-        _ = parts.port
-    except ValueError:
-        return "cannot be parsed"
-    if "@" in parts.netloc:
-        return "carries a user name or password"
-    if not host:
-        return "names no host"
-    return None if parts.scheme == "https" or _is_loopback(host) else "is not encrypted (https)"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _origin(candidate: Candidate) -> Check:
@@ -201,14 +142,6 @@ def _digest_of(package: Package) -> str | None:
         return package.integrity
     _, found, digest = package.identifier.partition("@")
     return digest if found else None
-
-
-def _tag_of(package: Package) -> str | None:
-    """The tag inside of an image reference; a colon before the last slash belongs to a port."""
-    if package.kind is not PackageKind.OCI:
-        return None
-    _, found, tag = package.identifier.rpartition("/")[2].partition(":")
-    return tag if found else None
 
 
 def _words(origin: Origin) -> str:

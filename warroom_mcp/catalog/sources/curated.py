@@ -15,11 +15,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from warroom_mcp.catalog.identity import identify, read_image
+from warroom_mcp.catalog.identity import identify
 from warroom_mcp.catalog.source import Found, Query
 from warroom_mcp.catalog.vocabulary import names_of, phrase, words
 from warroom_mcp.errors import SourceUnavailable
 from warroom_mcp.models import Candidate, InputPlace, Origin, Package, PackageInput, PackageKind
+from warroom_mcp.packages import read_image
 
 __all__ = ["PARAMETERS", "CuratedSource", "check_curated", "load_curated", "parse_curated"]
 

@@ -9,11 +9,12 @@ import anyio
 
 from warroom_mcp.catalog import wire
 from warroom_mcp.catalog.facts import PackageFacts
-from warroom_mcp.catalog.identity import is_npm_name, read_id, url_segment
+from warroom_mcp.catalog.identity import read_id, url_segment
 from warroom_mcp.catalog.origin import origin_of_npm
 from warroom_mcp.catalog.source import Found, Query
 from warroom_mcp.errors import SourceUnavailable
 from warroom_mcp.models import Candidate, Package, PackageKind
+from warroom_mcp.packages import is_npm_name
 from warroom_mcp.settings import Settings
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlencode
 
 import anyio
 
+from warroom_mcp.addresses import is_loopback, split_url
 from warroom_mcp.catalog import wire
-from warroom_mcp.catalog.address import is_loopback, split_url
 from warroom_mcp.catalog.entry import read_entry
 from warroom_mcp.catalog.identity import Identity, read_id
 from warroom_mcp.catalog.source import Found, Query

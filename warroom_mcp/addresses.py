@@ -1,4 +1,4 @@
-"""Which addresses the catalog accepts from the outside: https, and plain http only on loopback.
+"""Which addresses from the outside are acceptable: https, and plain http only on loopback.
 
 Text checks only, nothing is resolved here. Over https a name that resolves to an inner address gains
 nothing, because the inner service cannot prove the outer name; who connects to a remote server for a
@@ -13,6 +13,7 @@ _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](
 # The forms that C resolvers read as IPv4 although they are not dotted decimal: 0x7f.1, 017700000001, 127.1.
 _NUMERIC_LABEL = re.compile(r"(?:0x[0-9a-f]*|\d+)\Z")
 _INNER_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+_SERVER_URL = re.compile(r"https?://[A-Za-z0-9\-._~:/?\[\]@=&%+,]+")
 MAX_URL = 2048
 
 
@@ -32,9 +33,34 @@ def split_url(url: str) -> SplitResult | None:
     return None if "@" in parts.netloc else parts
 
 
+def address_problem(url: str) -> str | None:
+    """Why a URL cannot be the address of a server that is given secrets, or None when it can.
+
+    Stricter than RFC 3986: quotes, `$`, `;`, `|` and parentheses have no place in it.
+    """
+    parts = split_url(url)
+    if parts is None or not _SERVER_URL.fullmatch(url):
+        return "only http addresses of ordinary characters, without a user name or password, are"
+    host = parts.hostname or ""
+    if parts.port == 0 or not (_HOST.match(host.lower()) or is_address(host)):
+        return "its host is not a host name"
+    if parts.scheme == "http" and not is_loopback(host):
+        return "it is not encrypted (https); plain http is for this machine only"
+    return None
+
+
+def is_address(host: str) -> bool:
+    """Whether the host is an IP address, as written."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
-    """Whether the host is this machine, by name or address."""
-    if host == "localhost":
+    """Whether the host, as written, is this machine, by name or address."""
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warroom_mcp.catalog.address import is_acceptable, may_redirect, split_url
+from warroom_mcp.addresses import address_problem, is_acceptable, may_redirect, split_url
 
 REFUSED = [
     "http://example.com/",
@@ -110,3 +110,64 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
     parts = split_url(text)
     assert parts is None or parts.scheme in ("http", "https")
     is_acceptable(f"https://{text}/", loopback=False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://mcp.example.com/", "ftp://x", "file:///etc/passwd", "javascript:alert(1)", "-x", "x", ""),
+        *("https://", "https:///x", "https://user@x/", "https://u:p@x/", "https://x y/", "https://x/\n"),
+        *(
+            "https://x/$(id)",
+            "https://x/`id`",
+            "https://x/;id",
+            "https://x/|id",
+            "https://x/'",
+            "https://x/\\",
+        ),
+        *(
+            "https://x/#f",
+            "https://x:0/",
+            "https://x:99999/",
+            "https://x:abc/",
+            "https://[::1",
+            "https://-x/",
+        ),
+        *(
+            "http://127.0.0.1.example.com/",
+            "http://localhost.example.com/",
+            "http://0.0.0.0/",
+            "http://10.0.0.1/",
+        ),
+        *(
+            "https://{tenant}.example.com/",
+            "https://x/{id}",
+            "//x",
+            "https:x",
+            "HTTP://x/",
+            "https://é.example",
+        ),
+        *(
+            "http://[::ffff:10.0.0.1]/",
+            "http://2130706433/",
+            "https://x/" + "a" * 3000,
+            "https://..",
+            " https://x",
+        ),
+    ],
+)
+def test_a_server_is_not_reached_at_an_address_that_is_not_plain_https(url: str) -> None:
+    assert address_problem(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://mcp.example.com/mcp?x=1",
+        "http://localhost:8080/",
+        "http://127.0.0.1:1/",
+        "http://[::1]:9/mcp",
+    ],
+)
+def test_a_server_is_reached_over_https_or_on_this_machine(url: str) -> None:
+    assert address_problem(url) is None

@@ -7,10 +7,13 @@ import anyio
 import pytest
 from mcp.client.client import Client
 from mcp.client.session import ClientSession
+from mcp.server.connection import Connection
 from mcp.server.lowlevel import Server
+from mcp.server.session import ServerSession
 from mcp.shared.dispatcher import CallOptions
 from mcp.shared.exceptions import MCPError
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
+from mcp_types import Implementation
 
 from warroom_mcp import sdk
 
@@ -92,3 +95,110 @@ def test_the_seam_does_not_load_the_sdk() -> None:
 
     code = "import sys, warroom_mcp.sdk, warroom_mcp.manager; sys.exit('mcp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- the host's side -----------------------------------------------------------------------------
+
+
+async def test_what_a_handler_learns_of_its_host_comes_from_the_right_places() -> None:
+    seen: dict[str, Any] = {}
+
+    async def list_tools(context: Any, params: Any) -> Any:
+        seen.update(
+            version=context.protocol_version,
+            name=sdk.client_name(context.session),
+            form=sdk.has_form_elicitation(context.session),
+            connection=sdk.host_connection(context.session),
+        )
+        return {"tools": [], "ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
+
+    async def answer(context: Any, params: Any) -> Any:
+        raise NotImplementedError
+
+    for mode, modern in (("legacy", False), ("2026-07-28", True)):
+        for callback in (None, answer):
+            info = Implementation(name="some-host", version="1")
+            served = Server[Any]("seam", on_list_tools=list_tools)
+            client = Client(served, mode=mode, cache=None, client_info=info, elicitation_callback=callback)
+            with anyio.fail_after(5):
+                async with client:
+                    await sdk.raw_request(client.session, "tools/list")
+            assert sdk.is_modern(seen["version"]) is modern
+            assert seen["name"] == "some-host"
+            assert seen["form"] is (callback is not None)
+            assert isinstance(seen["connection"], Connection)
+
+
+@pytest.mark.parametrize("kind", ["tools", "prompts", "resources"])
+async def test_a_change_reaches_a_host_of_the_handshake_era_by_its_connection(kind: str) -> None:
+    heard: list[str] = []
+    arrived = anyio.Event()
+
+    async def hear(message: Any) -> None:
+        heard.append(message.method)
+        arrived.set()
+
+    async def list_tools(context: Any, params: Any) -> Any:
+        await sdk.send_list_changed(sdk.host_connection(context.session), kind)
+        return {"tools": []}
+
+    with anyio.fail_after(5):
+        served = Server[Any]("seam", on_list_tools=list_tools)
+        async with Client(served, mode="legacy", cache=None, message_handler=hear) as client:
+            await sdk.raw_request(client.session, "tools/list")
+            await arrived.wait()
+    assert heard == [f"notifications/{kind}/list_changed"]
+
+
+def test_the_private_names_of_the_server_side_are_where_they_were() -> None:
+    assert "self._connection" in inspect.getsource(ServerSession.__init__)
+    assert {"state", "exit_stack"} <= set(vars(Connection)) | set(Connection.__init__.__code__.co_names)
+    for modern in (False, True):
+        for name in (*sdk._ITEMS.values(), *sdk._RESULTS.values()):
+            assert sdk._model(modern, name).__name__ == name
+
+
+LEGACY, MODERN = "2025-11-25", "2026-07-28"
+TEXT = [{"type": "text", "text": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("version", "method", "raw", "result"),
+    [
+        (MODERN, "tools/call", {"content": TEXT}, {"content": TEXT, "resultType": "complete"}),
+        (LEGACY, "tools/call", {"content": TEXT, "resultType": "complete"}, {"content": TEXT}),
+        (LEGACY, "tools/call", {"content": TEXT, "structuredContent": [1]}, {"content": TEXT}),
+        (
+            LEGACY,
+            "tools/call",
+            {"structuredContent": {"a": 1}, "x-unknown": 2},
+            {"content": [], "structuredContent": {"a": 1}, "x-unknown": 2},
+        ),
+        (LEGACY, "tools/call", {"resultType": "input_required", "requestState": "s"}, None),
+        (MODERN, "tools/call", {"content": [{"type": "smell"}]}, None),
+        (LEGACY, "tools/call", {"content": "text"}, None),
+        (LEGACY, "resources/read", {"contents": []}, {"contents": []}),
+        (LEGACY, "resources/read", {}, None),
+        (MODERN, "prompts/get", {"messages": "none"}, None),
+        (LEGACY, "completion/complete", {"completion": {"values": 3}}, None),
+    ],
+)
+def test_a_result_takes_the_shape_of_the_hosts_era(
+    version: str, method: str, raw: dict[str, Any], result: dict[str, Any] | None
+) -> None:
+    before = {**raw}
+    assert sdk.result_for(version, method, raw) == result
+    assert raw == before
+
+
+def test_a_resource_of_an_older_child_is_whole_for_a_modern_host() -> None:
+    contents = [{"uri": "a://b", "text": "x"}]
+    result = sdk.result_for(MODERN, "resources/read", {"contents": contents})
+    assert result == {"contents": contents, "resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+
+
+@pytest.mark.parametrize(("version", "valid"), [(LEGACY, False), (MODERN, True)], ids=["handshake", "modern"])
+def test_an_item_is_judged_by_the_hosts_version(version: str, valid: bool) -> None:
+    item = {"name": "n", "inputSchema": {"type": "object"}, "outputSchema": {"type": "array"}}
+    assert sdk.is_valid_item(version, "tool", item) is valid
+    assert sdk.is_valid_item(version, "tool", {"name": "n"}) is False

@@ -278,28 +278,34 @@ class AsyncWarRoom:
     async def _prefetching(
         self, package: Package, decision: Decision, asker: Asker | None
     ) -> AsyncIterator[None]:
-        """Fetch a package in the meantime, if a person is being asked; a refusal ends the fetching."""
+        """Fetch a package in the meantime, if a person is being asked; a refusal ends the fetching.
+
+        A failure that may pass is not told if the person was still thinking: by now it may have passed.
+        """
         if decision.verdict is not Verdict.ASK or asker is None or package.remote:
             yield
             return
-        refused: WarRoomError | None = None
+        # Carried over the task group, which would wrap them.
+        failures: list[WarRoomError] = []
+        answered = False
+
+        async def fetch() -> None:
+            try:
+                await self._manager.prefetch(package)
+            except WarRoomError as error:
+                if answered or not error.retryable:
+                    failures.append(error)
+
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._prefetch, package)
+            tasks.start_soon(fetch)
             try:
                 yield
             except WarRoomError as error:
-                # Carried over the task group, which would wrap it.
-                refused = error
+                failures.insert(0, error)
                 tasks.cancel_scope.cancel()
-        if refused is not None:
-            raise refused
-
-    async def _prefetch(self, package: Package) -> None:
-        try:
-            await self._manager.prefetch(package)
-        except WarRoomError:
-            # The same failure meets the addition itself, where it is reported.
-            return
+            answered = True
+        if failures:
+            raise failures[0]
 
     # --- the whole flow ----------------------------------------------------------------------
 

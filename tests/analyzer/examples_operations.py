@@ -31,7 +31,7 @@ EXAMPLES: dict[str, str] = {
     "gradle": "Execution failed for task ':app:compileKotlin'. Run with --stacktrace option to get the stack trace",
     "cargo": 'error: failed to select a version for the requirement `frob = "^3"`',
     "go": "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive]:\nmain.main()",
-    "rust": "error[E0382]: borrow of moved value: `orders`\n  --> src/main.rs:9:20",
+    "rust": "thread 'main' has overflowed its stack\\nfatal runtime error: stack overflow",
     "dotnet": "You must install or update .NET to run this application. Framework: 'Microsoft.NETCore.App'",
     "php": "Allowed memory size of 134217728 bytes exhausted (tried to allocate 20480 bytes)",
     "ruby": "An error occurred while installing frob (1.2.0), and Bundler cannot continue.",

@@ -134,7 +134,7 @@ def test_a_longer_name_hides_the_shorter_one_inside_of_it() -> None:
 def test_the_last_lines_of_a_long_log_are_read_like_the_first() -> None:
     noise = "INFO redis request done\n" * 20_000
     analysis = analyze(
-        noise + 'FATAL: database "billing" does not exist\nCaused by: redis timeout at 10.9.9.9:6379'
+        noise + 'FATAL: permission denied for database "billing"\nCaused by: redis timeout at 10.9.9.9:6379'
     )
     assert {need.technology for need in analysis.needs} == {"redis", "postgres"}
     assert {"host": "10.9.9.9", "port": "6379"}.items() <= analysis.needs[0].parameters.items()

@@ -19,12 +19,18 @@ def _parameters(text: str) -> dict[str, dict[str, str]]:
         (
             'psql: error: connection to server at "10.0.3.12", port 5432 failed: FATAL: role "app" does not exist',
             "postgres",
-            {"host": "10.0.3.12", "port": "5432", "user": "app"},
+            # What does not exist cannot be connected with.
+            {"host": "10.0.3.12", "port": "5432"},
         ),
         (
             'connection to server at "db.internal" (10.1.1.9), port 6543 failed: FATAL: database "x" does not exist',
             "postgres",
-            {"host": "db.internal", "port": "6543", "database": "x"},
+            {"host": "db.internal", "port": "6543"},
+        ),
+        (
+            'connection to server at "db", port 5432 failed: FATAL: password authentication failed for user "app"',
+            "postgres",
+            {"host": "db", "port": "5432", "user": "app"},
         ),
         (
             "postgresql://app:hunter2hunter2@h1:5432/orders?sslmode=require refused",
@@ -144,7 +150,9 @@ def test_the_host_of_one_connection_never_meets_the_port_of_another() -> None:
 
 
 def test_only_what_the_technology_lists_is_given_to_it() -> None:
-    text = 'FATAL: role "app" does not exist, bucket "logs-prod", region eu-west-1, namespace "prod"'
+    text = (
+        'FATAL: password authentication failed for user "app", bucket "logs-prod", region eu-west-1, namespace "prod"'
+    )
     assert _parameters(text)["postgres"] == {"user": "app"}
 
 

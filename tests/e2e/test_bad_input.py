@@ -136,7 +136,7 @@ async def test_the_next_candidate_is_taken_and_the_answer_says_why(
     silent = serve(stand_in, "etcd", "silent", weekly=800_000)
     rubbish = serve(stand_in, "etcd", "rubbish", weekly=2_000)
     with anyio.fail_after(60):
-        async with connected(era, home, env={**offline, "WARROOM_START_DEADLINE": "4"}) as host:
+        async with connected(era, home, env={**offline, "WARROOM_START_DEADLINE": "3"}) as host:
             answer = await host.own("handle_incident", problem=ETCD)
             assert [failed["candidate_id"] for failed in answer["failed"]] == [exits.id, silent.id]
             gone, late = (told(failed) for failed in answer["failed"])
@@ -231,23 +231,22 @@ async def test_a_config_that_becomes_corrupt_is_told_and_kept_and_stops_no_serve
             assert (await host.own("list_servers"))["servers"][0]["state"] == "ready"
 
 
-@pytest.mark.parametrize("era", ERAS)
 async def test_what_others_wrote_into_the_config_is_neither_started_nor_lost(
-    era: str, home: Path, stand_in: StandInRegistry, offline: dict[str, str], tmp_path: Path
+    home: Path, stand_in: StandInRegistry, offline: dict[str, str], tmp_path: Path
 ) -> None:
     serve(stand_in, "etcd", "ok")
     serve(stand_in, "nats", "ok")
     file, canary = home / "mcp-config.json", tmp_path / "canary"
     foreign = {"command": sys.executable, "args": ["-c", f"open({str(canary)!r}, 'w')"]}
     with anyio.fail_after(60):
-        async with connected(era, home, env=offline) as host:
+        async with connected("handshake", home, env=offline) as host:
             assert len((await host.own("handle_incident", problem=f"{ETCD}\n{NATS}"))["ready"]) == 2
         document = json.loads(file.read_text())
         document["mcpServers"]["by-hand"] = foreign
         document["mcpServers"]["etcd-ok"].update(foreign)
         document["theme"] = "dark"
         file.write_text(json.dumps(document))
-        async with connected(era, home, env=offline) as host:
+        async with connected("handshake", home, env=offline) as host:
             servers = {s["name"]: s for s in (await host.own("list_servers"))["servers"]}
             assert servers["by-hand"]["state"] == servers["etcd-ok"]["state"] == "unapproved"
             assert all(server["next_step"] for server in servers.values())
@@ -280,22 +279,23 @@ async def test_a_directory_that_cannot_be_written_is_told(
     assert blocked.read_text() == "kept"
 
 
-@pytest.mark.parametrize("part", ["packages", "run", "mcp-config.json.lock", "mcp-config.json"])
 async def test_a_part_of_the_state_that_cannot_be_written_leaves_nothing_half_done(
-    part: str, home: Path, stand_in: StandInRegistry, offline: dict[str, str]
+    home: Path, stand_in: StandInRegistry, offline: dict[str, str]
 ) -> None:
     """Whoever runs the tests may be allowed everything; nobody can put a file below a file."""
     candidate = serve(stand_in, "etcd", "ok")
     home.mkdir()
-    blocked = home / part
-    (blocked.mkdir if part.startswith("mcp") else blocked.touch)()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with connected("handshake", home, env=offline) as host:
-            error = await refused(host, "add_server", candidate_id=candidate.id)
-            assert error["code"] in ("state_not_writable", "state_error")
-            assert str(blocked).removesuffix(".lock") in error["message"]
-            blocked.rmdir() if blocked.is_dir() else blocked.unlink()
-            assert (await host.own("list_servers"))["servers"] == []
+            for part in ("packages", "run", "mcp-config.json.lock", "mcp-config.json"):
+                blocked = home / part
+                (blocked.mkdir if part.startswith("mcp") else blocked.touch)()
+                error = await refused(host, "add_server", candidate_id=candidate.id)
+                assert error["code"] in ("state_not_writable", "state_error"), part
+                assert str(blocked).removesuffix(".lock") in error["message"]
+                assert error["details"]["kept"]
+                blocked.rmdir() if blocked.is_dir() else blocked.unlink()
+                assert (await host.own("list_servers"))["servers"] == []
             assert not any("__" in name for name in await host.tool_names())
             added = await host.own("add_server", candidate_id=candidate.id)
             assert added["state"] == "ready"
@@ -321,17 +321,18 @@ async def test_a_registry_that_fails_is_named_and_the_others_answer(
                 assert any(c["for"] == "postgres" for c in answer["candidates"]), fault
 
 
-@pytest.mark.parametrize("fault", ["down", "limited", "slow", "truncated"])
 async def test_a_package_whose_registry_fails_is_added_when_it_has_recovered(
-    fault: str, home: Path, stand_in: StandInRegistry, offline: dict[str, str]
+    home: Path, stand_in: StandInRegistry, offline: dict[str, str]
 ) -> None:
     candidate = serve(stand_in, "etcd", "ok")
-    stand_in.faults = {"*": fault}
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with connected("handshake", home, env={**offline, "WARROOM_FIND_DEADLINE": "1.5"}) as host:
-            error = await refused(host, "add_server", candidate_id=candidate.id)
-            assert error["code"] == "source_unavailable"
-            assert error["retryable"]
+            for fault in ("down", "limited", "slow", "truncated"):
+                stand_in.faults = {"*": fault}
+                error = await refused(host, "add_server", candidate_id=candidate.id)
+                assert error["code"] == "source_unavailable", fault
+                assert error["retryable"]
+                assert error["details"]["kept"]
             stand_in.faults = {}
             assert (await host.own("add_server", candidate_id=candidate.id))["state"] == "ready"
 
@@ -355,9 +356,9 @@ async def test_a_package_that_arrives_damaged_or_never_is_not_kept(
     (path,) = (path for path in stand_in.files if "etcd" in path)
     whole = stand_in.files[path]
     with anyio.fail_after(60):
-        async with connected("handshake", home, env={**offline, "WARROOM_INSTALL_DEADLINE": "6"}) as host:
+        async with connected("handshake", home, env={**offline, "WARROOM_INSTALL_DEADLINE": "5"}) as host:
             assert (await host.own("find_servers", query="etcd nats"))["candidates"]
-            for bad in (whole[: len(whole) // 2], b"", b"<html>Sign in</html>"):
+            for bad in (whole[: len(whole) // 2], b"<html>Sign in</html>"):
                 stand_in.files[path] = bad
                 error = await refused(host, "add_server", candidate_id=damaged.id)
                 assert error["code"] == "integrity_mismatch"
@@ -407,7 +408,7 @@ async def solve(problem: bytes, home: Path, env: Mapping[str, str]) -> tuple[int
 
 
 @pytest.mark.parametrize(
-    "problem", [b"", b"\x7fELF\x00\x01", b"\xff\xfe\xfd" * 200, b"x" * 10 * 1024 * 1024], ids=len
+    "problem", [b"", b"\x7fELF\x00\x01", b"x" * 10 * 1024 * 1024], ids=["empty", "binary", "10 MB"]
 )
 async def test_the_command_line_refuses_a_problem_that_is_no_text(
     problem: bytes, home: Path, offline: dict[str, str]

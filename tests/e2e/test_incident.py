@@ -9,7 +9,12 @@ import pytest
 
 from tests.e2e.host import MODES, connected, text
 
-pytestmark = [pytest.mark.slow, pytest.mark.network]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.network,
+    # One worker runs them all, so that each package is installed once.
+    pytest.mark.xdist_group("real packages"),
+]
 ERAS = list(MODES)
 
 

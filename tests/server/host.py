@@ -17,7 +17,6 @@ from mcp_types import (
     ElicitResult,
     ErrorData,
     Implementation,
-    ProgressNotification,
     PromptListChangedNotification,
     ResourceListChangedNotification,
     ToolListChangedNotification,
@@ -118,7 +117,6 @@ class Host:
     client: Client = field(init=False)
     log: list[str] = field(default_factory=list)
     cards: list[str] = field(default_factory=list)
-    steps: list[tuple[float, str | None]] = field(default_factory=list)
     news: anyio.Event = field(default_factory=anyio.Event)
 
     async def raw(self, method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -131,7 +129,7 @@ class Host:
         """Call a tool once and return the result object, which may be a question."""
         return await self.raw("tools/call", {"name": tool, "arguments": dict(arguments or {}), **more})
 
-    async def own(self, tool: str, **arguments: Any) -> dict[str, Any]:
+    async def own(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         """Call one of War Room's own tools, answer its forms, and return the structured answer.
 
         Not by the SDK's `call_tool`, which lists the tools on its own account.
@@ -149,7 +147,7 @@ class Host:
         assert result["isError"] == ("error" in content)
         return content
 
-    async def error(self, tool: str, **arguments: Any) -> dict[str, Any]:
+    async def error(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         """As `own`, for a call that has to fail."""
         answer = await self.own(tool, **arguments)
         error: dict[str, Any] = answer["error"]
@@ -215,8 +213,6 @@ async def connected(
                 host.note("prompts changed")
             case ResourceListChangedNotification():
                 host.note("resources changed")
-            case ProgressNotification():
-                host.steps.append((message.params.progress, message.params.message))
 
     async def listen(*, task_status: Any) -> None:
         async with host.client.listen(tools_list_changed=True) as events:

@@ -1,4 +1,4 @@
-"""`warroom serve` as a host starts it: raw lines on stdin, nothing but MCP on stdout, and an end that comes."""
+"""`warroom serve` as a host starts it: raw lines on stdin, only MCP on stdout, and an end that comes."""
 
 import json
 import os
@@ -258,7 +258,10 @@ async def test_answers_are_owed_until_they_were_written_or_cancelled() -> None:
                 over.set()
 
             tasks.start_soon(wait)
-            settling: list[dict[str, Any]] = [{"id": 2, "result": {}}, {"id": "3", "error": {"code": 1, "message": "no"}}]
+            settling: list[dict[str, Any]] = [
+                {"id": 2, "result": {}},
+                {"id": "3", "error": {"code": 1, "message": "no"}},
+            ]
             for answer in settling:
                 await anyio.wait_all_tasks_blocked()
                 assert not over.is_set()

@@ -1,8 +1,9 @@
 """From evidence to needs: how sure, in which order, and with which parameters."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from warroom_mcp.analyzer.parameters import Place
+from warroom_mcp.analyzer.parameters import Found, Place
 from warroom_mcp.analyzer.patterns import LAYERS, RUNTIMES, Kind, Library, Technology
 from warroom_mcp.analyzer.signals import Hit
 from warroom_mcp.analyzer.subject import Subject
@@ -10,6 +11,8 @@ from warroom_mcp.models import Need, Span
 
 # From here on a technology is a need: one name, error or frame is enough, two weak phrases are not.
 THRESHOLD = 0.55
+_NOT_THERE = re.compile(r"[\"'`]?\s{0,3}(?:does ?n[o']t exist|does not exist|was not found|not found)")
+_UNKNOWN = re.compile(r"\bunknown (?:user|database)\s{0,3}[\"'`]?\Z")
 # Each further place of the same piece of evidence counts this share of the one before.
 _REPEAT = 0.3
 # What a cause gains, and what the symptoms around it keep.
@@ -180,7 +183,7 @@ class _Assignment:
         endpoint: Place | None = None
         for place in sorted(places, key=lambda each: self._worth(technology, each)):
             for name, found in place.values.items():
-                if name in values or name not in technology.parameters:
+                if name in values or name not in technology.parameters or self._lacks(name, found):
                     continue
                 if name in ("host", "port"):
                     if endpoint is not None and not self._together(endpoint, place):
@@ -188,6 +191,14 @@ class _Assignment:
                     endpoint = endpoint or place
                 values[name] = found.value
         return {name: values[name] for name in technology.parameters if name in values}
+
+    def _lacks(self, name: str, found: Found) -> bool:
+        """Whether the text says that this user or database is not there: no server can connect with it."""
+        if name not in ("user", "database"):
+            return False
+        after = self._subject.lowered[found.end : found.end + 40]
+        before = self._subject.lowered[max(0, found.start - 40) : found.start]
+        return bool(_NOT_THERE.match(after) or _UNKNOWN.search(before))
 
     def _worth(self, technology: Technology, place: Place) -> tuple[int, int, int, int]:
         rank = 2 - (place.scheme is not None) - self._own_port(technology, place)

@@ -1,6 +1,7 @@
 """Download figures for end-to-end tests: a stand-in on loopback, since they decide a trust level."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,10 @@ def npm_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def offline(stand_in: StandInRegistry, npm_settings: dict[str, str]) -> dict[str, str]:
     """The environment of a War Room for which the stand-in is the whole world."""
     return {**stand_in.environment, **npm_settings, "WARROOM_RELIST_WAIT": "0.5"}
+
+
+@pytest.fixture
+def stocked(home: Path, packages: Path) -> None:
+    """A state directory with packages that are installed once for all tests of the run."""
+    home.mkdir(parents=True)
+    (home / "packages").symlink_to(packages)

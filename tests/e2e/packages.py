@@ -5,6 +5,7 @@ break every rule. Where it runs it leaves `env.json` (its environment and argume
 and that of a process it started) in its working directory.
 """
 
+import gzip
 import io
 import json
 import tarfile
@@ -82,19 +83,20 @@ class Served:
 
 
 def program(mode: str) -> str:
-    """The script of a package: ok, exits, usage, silent, floods, rubbish, broken-tool, never-lists or family."""
+    """The script of a package; its modes are ok, family, and the ways to be bad that it names."""
     return _PROGRAM.replace("__MODE__", json.dumps(mode))
 
 
 def tarball(manifest: dict[str, Any], files: dict[str, str]) -> bytes:
     """A package as the npm registry stores it."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+    with tarfile.open(fileobj=packed, mode="w") as archive:
         for name, text in {"package.json": json.dumps(manifest), **files}.items():
             member = tarfile.TarInfo(f"package/{name}")
             member.size, member.mode = len(text.encode()), 0o644
             archive.addfile(member, io.BytesIO(text.encode()))
-    return packed.getvalue()
+    # Without a time, so that the same package has the same integrity in every test.
+    return gzip.compress(packed.getvalue(), mtime=0)
 
 
 def serve(
@@ -108,7 +110,7 @@ def serve(
     scope: str = "",
     **package: Any,
 ) -> Served:
-    """Publish `mcp-TECHNOLOGY-MODE`, below `scope` if one is given, on npm and, if `listed`, in the MCP registry.
+    """Publish `SCOPE/mcp-TECHNOLOGY-MODE` on npm and, if `listed`, in the MCP registry.
 
     `package` are further members of its registry entry, such as `environmentVariables`. From 1,000 weekly
     downloads on, a person in a host may approve it; the more, the earlier it is tried.

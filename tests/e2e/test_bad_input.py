@@ -128,15 +128,15 @@ async def test_a_package_that_cannot_be_started_is_refused_before_anyone_is_aske
             assert host.cards == []
 
 
-@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.usefixtures("stocked")
 async def test_the_next_candidate_is_taken_and_the_answer_says_why(
-    era: str, home: Path, stand_in: StandInRegistry, offline: dict[str, str]
+    home: Path, stand_in: StandInRegistry, offline: dict[str, str]
 ) -> None:
     exits = serve(stand_in, "etcd", "exits", weekly=9_000_000)
     silent = serve(stand_in, "etcd", "silent", weekly=800_000)
     rubbish = serve(stand_in, "etcd", "rubbish", weekly=2_000)
     with anyio.fail_after(60):
-        async with connected(era, home, env={**offline, "WARROOM_START_DEADLINE": "3"}) as host:
+        async with connected("handshake", home, env={**offline, "WARROOM_START_DEADLINE": "3"}) as host:
             answer = await host.own("handle_incident", problem=ETCD)
             assert [failed["candidate_id"] for failed in answer["failed"]] == [exits.id, silent.id]
             gone, late = (told(failed) for failed in answer["failed"])
@@ -152,6 +152,7 @@ async def test_the_next_candidate_is_taken_and_the_answer_says_why(
             assert "no messages" in servers[0]["reason"]
 
 
+@pytest.mark.usefixtures("stocked")
 async def test_a_server_that_only_prints_is_told_with_what_it_printed(
     home: Path, stand_in: StandInRegistry, offline: dict[str, str]
 ) -> None:
@@ -171,6 +172,7 @@ async def test_a_server_that_only_prints_is_told_with_what_it_printed(
             assert answer["next"].startswith("No server became ready")
 
 
+@pytest.mark.usefixtures("stocked")
 async def test_a_broken_tool_hides_no_other(
     home: Path, stand_in: StandInRegistry, offline: dict[str, str]
 ) -> None:
@@ -185,6 +187,7 @@ async def test_a_broken_tool_hides_no_other(
 
 
 @pytest.mark.parametrize("era", ERAS)
+@pytest.mark.usefixtures("stocked")
 async def test_a_call_that_goes_wrong_ends_by_itself_and_alone(
     era: str, home: Path, stand_in: StandInRegistry, offline: dict[str, str]
 ) -> None:
@@ -211,6 +214,7 @@ async def test_a_call_that_goes_wrong_ends_by_itself_and_alone(
 # --- state -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("stocked")
 async def test_a_config_that_becomes_corrupt_is_told_and_kept_and_stops_no_server(
     home: Path, stand_in: StandInRegistry, offline: dict[str, str]
 ) -> None:
@@ -231,6 +235,7 @@ async def test_a_config_that_becomes_corrupt_is_told_and_kept_and_stops_no_serve
             assert (await host.own("list_servers"))["servers"][0]["state"] == "ready"
 
 
+@pytest.mark.usefixtures("stocked")
 async def test_what_others_wrote_into_the_config_is_neither_started_nor_lost(
     home: Path, stand_in: StandInRegistry, offline: dict[str, str], tmp_path: Path
 ) -> None:
@@ -350,13 +355,15 @@ async def test_a_registry_that_is_not_there_is_told(home: Path, offline: dict[st
 
 
 async def test_a_package_that_arrives_damaged_or_never_is_not_kept(
-    home: Path, stand_in: StandInRegistry, offline: dict[str, str]
+    home: Path, tmp_path: Path, stand_in: StandInRegistry, offline: dict[str, str]
 ) -> None:
     damaged, stuck = serve(stand_in, "etcd", "ok"), serve(stand_in, "nats", "ok")
     (path,) = (path for path in stand_in.files if "etcd" in path)
     whole = stand_in.files[path]
+    # What npm has in its cache it does not fetch.
+    alone = {"npm_config_cache": str(tmp_path / "cache"), "WARROOM_INSTALL_DEADLINE": "5"}
     with anyio.fail_after(60):
-        async with connected("handshake", home, env={**offline, "WARROOM_INSTALL_DEADLINE": "5"}) as host:
+        async with connected("handshake", home, env={**offline, **alone}) as host:
             assert (await host.own("find_servers", query="etcd nats"))["candidates"]
             for bad in (whole[: len(whole) // 2], b"<html>Sign in</html>"):
                 stand_in.files[path] = bad
@@ -420,6 +427,7 @@ async def test_the_command_line_refuses_a_problem_that_is_no_text(
     assert "Traceback" not in stderr
 
 
+@pytest.mark.usefixtures("stocked")
 async def test_the_command_line_takes_the_next_candidate_too(
     home: Path, stand_in: StandInRegistry, offline: dict[str, str]
 ) -> None:

@@ -47,6 +47,7 @@ def assert_clean(where: str, data: bytes) -> None:
             assert form.encode() not in data, f"the {name} is in {where}"
 
 
+@pytest.mark.usefixtures("stocked")
 async def test_a_secret_of_the_problem_goes_nowhere(
     home: Path, tmp_path: Path, stand_in: StandInRegistry, offline: dict[str, str]
 ) -> None:
@@ -66,7 +67,7 @@ async def test_a_secret_of_the_problem_goes_nowhere(
             assert answer["ready"][0]["server"] == "etcd-ok"
             for mistake in PROBLEM.splitlines():
                 for tool in MISTAKEN:
-                    await host.own(tool, **{name: mistake for name in MISTAKEN[tool]})
+                    await host.own(tool, **dict.fromkeys(MISTAKEN[tool], mistake))
                 given = {"ETCD_URL": mistake.rpartition(" ")[2]}
                 if "://" in mistake:
                     await host.own("add_server", candidate_id="npm:mcp-etcd-ok", parameters=given)
@@ -74,8 +75,8 @@ async def test_a_secret_of_the_problem_goes_nowhere(
             assert host.cards
         assert_clean("a card", "\n".join(host.cards).encode())
         assert_clean("an answer", host.stdout)
-    given = (home / "run" / "etcd-ok" / "env.json").read_bytes()
-    assert b'"ETCD_ENDPOINT":"127.0.0.1:2379"' in given
+    parameters = (home / "run" / "etcd-ok" / "env.json").read_bytes()
+    assert b'"ETCD_ENDPOINT":"127.0.0.1:2379"' in parameters
     assert_clean("stderr", (tmp_path / "stderr").read_bytes())
     assert_clean("a request", "\n".join(stand_in.requests).encode())
     files = [file for file in home.rglob("*") if file.is_file()]
@@ -100,6 +101,7 @@ async def started(host: WireHost, home: Path, stand_in: StandInRegistry) -> set[
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no watchdog on Windows")
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("ending", ["SIGKILL", "SIGTERM", "end of input"])
 async def test_a_war_room_that_ends_leaves_no_process_behind(
     ending: str, home: Path, tmp_path: Path, stand_in: StandInRegistry, offline: dict[str, str]

@@ -10,7 +10,7 @@ from tests.e2e.host import Host, connected, text
 from tests.e2e.packages import serve
 from tests.standins.registry import StandInRegistry
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("stocked")]
 
 
 async def names(host: Host) -> set[str]:

@@ -16,7 +16,7 @@ from tests.children.processes import alive, environment, fake, gone, written
 from warroom_mcp.engine import reaper
 from warroom_mcp.engine.local import LocalEngine
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no watchdog on Windows")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 HOST = """
 import sys, anyio
@@ -40,22 +40,31 @@ def start_host(here: Path, modes: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", HOST, str(here), *modes], start_new_session=True)
 
 
-def watchdogs() -> set[int]:
+def watchdogs(owner: int) -> set[int]:
+    """The watchdogs at the other end of a pipe of this process; other tests have their own."""
+    pipes = {_target(file) for file in Path(f"/proc/{owner}/fd").iterdir()}
     found = set()
     for process in psutil.process_iter():
         try:
-            if reaper.__file__ in process.cmdline() and alive(process.pid):
-                found.add(process.pid)
+            ours = reaper.__file__ in process.cmdline() and alive(process.pid)
         except psutil.Error:
             continue
+        if ours and _target(Path(f"/proc/{process.pid}/fd/0")) in pipes:
+            found.add(process.pid)
     return found
+
+
+def _target(file: Path) -> str | None:
+    try:
+        return os.readlink(file)
+    except OSError:
+        return None
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_nothing_survives_the_death_of_war_room(tmp_path: Path, how: signal.Signals) -> None:
     modes = ["grandchild", "setsid", "daemon", "ignore_all"]
-    before = watchdogs()
     host = start_host(tmp_path, modes)
     try:
         await written(tmp_path / "ready", within=30)
@@ -64,7 +73,7 @@ async def test_nothing_survives_the_death_of_war_room(tmp_path: Path, how: signa
             pids += [int(pid) for pid in (await written(tmp_path / mode)).split()]
         pids += [process.pid for process in psutil.Process(host.pid).children(recursive=True)]
         assert sum(alive(pid) for pid in pids) >= 5
-        ours = watchdogs() - before
+        ours = watchdogs(host.pid)
     finally:
         # the whole group, as a host does it: the watchdog must not go along
         os.killpg(host.pid, how)
@@ -75,11 +84,10 @@ async def test_nothing_survives_the_death_of_war_room(tmp_path: Path, how: signa
 
 
 async def test_the_watchdog_is_no_descendant_and_leaves_with_its_engine(tmp_path: Path) -> None:
-    before = watchdogs()
     engine = LocalEngine()
     with anyio.fail_after(15):
         child = await engine.spawn(fake("ok"), env=environment(), cwd=tmp_path, name="fake")
-        (ours,) = watchdogs() - before
+        (ours,) = watchdogs(os.getpid())
         assert ours not in {process.pid for process in psutil.Process().children(recursive=True)}
         os.kill(ours, signal.SIGTERM)
         os.kill(ours, signal.SIGINT)
@@ -90,15 +98,14 @@ async def test_the_watchdog_is_no_descendant_and_leaves_with_its_engine(tmp_path
 
 
 async def test_a_watchdog_that_was_killed_is_replaced_and_knows_the_children(tmp_path: Path) -> None:
-    before = watchdogs()
     engine = LocalEngine()
     with anyio.fail_after(15):
         first = await engine.spawn(fake("ignore_all"), env=environment(), cwd=tmp_path, name="one")
-        (old,) = watchdogs() - before
+        (old,) = watchdogs(os.getpid())
         os.kill(old, signal.SIGKILL)
         await gone([old])
         second = await engine.spawn(fake("ok"), env=environment(), cwd=tmp_path, name="two")
-        assert len(watchdogs() - before) == 1
+        assert len(watchdogs(os.getpid())) == 1
         await engine.aclose()  # as if War Room had died: both are still registered
         await gone([first.pid, second.pid])
         await first.stop(1)

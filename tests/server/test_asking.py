@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -20,10 +21,20 @@ from tests.server.host import (
     official,
     war_room,
 )
-from warroom_mcp.models import Origin
+from warroom_mcp.models import Approver, LaunchPlan, Origin, Package, PackageKind, Ticket, TrustLevel
 from warroom_mcp.server import asking
 
 CALL: dict[str, Any] = {"candidate_id": "npm:rich"}
+TICKET = Ticket(
+    id="t-1",
+    digest="d",
+    plan=LaunchPlan("rich", "npm:rich", Package(PackageKind.NPM, "rich", "1.2.3")),
+    level=TrustLevel.OFFICIAL,
+    approver=Approver.PERSON,
+    card=("Runs: npx -y rich@1.2.3",),
+    why="asked for by name",
+    created=datetime(2026, 1, 1, tzinfo=UTC),
+)
 
 
 async def never(card: str) -> Mapping[str, Any]:
@@ -260,25 +271,31 @@ async def test_too_many_parked_calls_leave_tickets_and_harm_nobody(
         assert content(first)["state"] == "ready"
 
 
-async def test_cancelling_the_retry_cancels_the_parked_call(home: Any) -> None:
-    async with connected(MODERN, war_room(home, official("hang_at_start"), official("ok"))) as host:
-        question = await ask(host, candidate_id="npm:hang_at_start")
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: host.call("add_server", CALL, **answered(question, APPROVE)))
-            await starting(host)
-            tasks.cancel_scope.cancel()
-        while (await host.war_room.list_servers()) != ():  # noqa: ASYNC110 - nobody tells us
-            await anyio.sleep(0.01)
-        # What was cancelled holds nothing back: the next addition is announced.
-        await host.own("add_server", candidate_id="npm:ok")
-        assert host.log.count("tools changed") == 1
+@pytest.mark.parametrize("retry", [False, True])
+async def test_cancelling_a_request_ends_the_flow_behind_it(retry: bool) -> None:
+    begun, ended = anyio.Event(), anyio.Event()
 
+    async def flow(asker: asking.ParkingAsker) -> dict[str, Any]:
+        try:
+            if retry:
+                await asker.ask(TICKET)
+            begun.set()
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+        return {}
 
-async def starting(host: Host) -> None:
-    """Return when a child is being started."""
-    started = anyio.Event()
-    host.war_room.events.subscribe(lambda event: started.set())
-    await started.wait()
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks, anyio.create_task_group() as host:
+            parking = asking.Parking(tasks, ttl=60)
+            if retry:
+                state = (await parking.run("add_server", flow))["requestState"]
+                host.start_soon(parking.resume, "add_server", state, {"approval": APPROVE})
+            else:
+                host.start_soon(parking.run, "add_server", flow)
+            await begun.wait()
+            host.cancel_scope.cancel()
+        await ended.wait()
 
 
 async def test_a_parked_call_ends_with_the_server(home: Any) -> None:

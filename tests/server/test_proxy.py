@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
@@ -207,3 +208,24 @@ async def test_a_question_that_the_host_cannot_take_is_an_error() -> None:
 
 def context(version: str, **params: Any) -> Any:
     return SimpleNamespace(protocol_version=version, params=params, session=None)
+
+
+async def test_a_result_waits_for_the_progress_before_it() -> None:
+    order: list[str] = []
+
+    class Session:
+        async def report_progress(self, *step: Any) -> None:
+            await anyio.wait_all_tasks_blocked()
+            order.append("progress")
+
+    class Quick:
+        async def request(self, *_: Any, on_progress: Any) -> dict[str, Any]:
+            tasks.start_soon(on_progress, 1, None, None)
+            await anyio.lowlevel.checkpoint()
+            return {"content": []}
+
+    ctx = SimpleNamespace(protocol_version=MODERN, params={}, session=Session())
+    async with anyio.create_task_group() as tasks:
+        await Proxy(cast("Any", Quick())).call(cast("Any", ctx), Exposed("a__b", "a", "b", {}), {})
+        order.append("result")
+    assert order == ["progress", "result"]

@@ -523,3 +523,13 @@ def test_a_kill_at_any_line_of_a_write_leaves_the_old_file_or_the_new_one(path: 
     with running(KILLER, str(path)) as process:
         killed = int(finish(process))
     assert killed >= 100
+
+
+def test_a_new_server_takes_nobodys_name(config: ConfigFile, path: Path) -> None:
+    config.add(added(), new=True)
+    config.add(added(), new=True)
+    before = path.read_bytes()
+    with pytest.raises(InvalidInput, match="another server called 'redis'") as caught:
+        config.add(added(replace(PLAN, environment={"REDIS_HOST": "10.0.0.1"})), new=True)
+    assert caught.value.retryable
+    assert path.read_bytes() == before

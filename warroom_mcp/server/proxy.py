@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
@@ -15,6 +16,9 @@ from warroom_mcp.warroom import AsyncWarRoom
 
 Context = ServerRequestContext[Any, Any]
 Result = dict[str, Any]
+
+PROGRESS_DEADLINE = 1.0
+"""Seconds that a result waits for the progress before it to reach the host."""
 
 
 class Proxy:
@@ -74,11 +78,35 @@ class Proxy:
             if given := (ctx.params or {}).get(key):
                 params[key] = given
 
-        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-            await ctx.session.report_progress(progress, total, message)
-
-        raw = await self._war_room.request(server, method, params, on_progress=on_progress)
+        steps = _Steps(ctx)
+        raw = await self._war_room.request(server, method, params, on_progress=steps.pass_on)
+        await steps.arrived()
         result = sdk.result_for(ctx.protocol_version, method, raw)
         if result is None:
             raise ChildProtocolError(f"{server} answered {method} with something that is no such result.")
         return result
+
+
+class _Steps:
+    """A call's progress on its way to the host: it comes in tasks of its own; after the result it is lost."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._under_way = 0
+        self._arrived = anyio.Event()
+
+    async def pass_on(self, progress: float, total: float | None, message: str | None) -> None:
+        """Report one step."""
+        self._under_way += 1
+        try:
+            await self._ctx.session.report_progress(progress, total, message)
+        finally:
+            self._under_way -= 1
+            self._arrived.set()
+
+    async def arrived(self) -> None:
+        """Return when every step was written, or when the host takes too long to read them."""
+        with anyio.move_on_after(PROGRESS_DEADLINE):
+            while self._under_way:
+                self._arrived = anyio.Event()
+                await self._arrived.wait()

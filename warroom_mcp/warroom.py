@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from warroom_mcp.errors import (
     ApprovalRequired,
     InvalidInput,
     PackageNotFound,
+    StateError,
     WarRoomError,
 )
 from warroom_mcp.events import Events
@@ -130,6 +131,11 @@ class AsyncWarRoom:
             with telling_kept(FILE_AND_SERVERS):
                 await self._manager.restore()
             self._config_seen = seen
+
+    async def follow(self) -> None:
+        """As `refresh`, for uses that go on with what is known when the config file cannot be read."""
+        with suppress(StateError):
+            await self.refresh()
 
     def _offer(self, server: str, definitions: Definitions) -> None:
         if definitions == Definitions():
@@ -379,7 +385,7 @@ class AsyncWarRoom:
 
     async def find_tools(self, query: str, limit: int = 10) -> tuple[Exposed, ...]:
         """Tools of the added servers that match the query, best first."""
-        await self.refresh()
+        await self.follow()
         return self.toolbox.search(query, limit)
 
     async def request(
@@ -395,7 +401,7 @@ class AsyncWarRoom:
             UnknownTool: nothing is exposed under that name.
             ChildError: the server could not answer.
         """
-        await self.refresh()
+        await self.follow()
         tool = self.toolbox.resolve(name)
         params = {"name": tool.original, "arguments": dict(arguments)}
         return await self._manager.request(tool.server, "tools/call", params)

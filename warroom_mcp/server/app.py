@@ -5,7 +5,7 @@ children may bring. See docs/adr/0001 for why this is not `MCPServer`.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -19,7 +19,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from warroom_mcp import sdk
-from warroom_mcp.errors import StateError, UnknownTool
+from warroom_mcp.errors import UnknownTool
 from warroom_mcp.server import tools
 from warroom_mcp.server.asking import Parking
 from warroom_mcp.server.delivery import Delivery
@@ -119,7 +119,7 @@ class _Handlers:
 
     async def list_tools(self, ctx: Context, params: Any) -> Any:
         """Our own tools first, then the children's in the order in which they were added."""
-        await self._refresh()
+        await self._war_room.follow()
         exposed = _definitions(ctx, "tool", self._toolbox.tools())
         self._delivery.host(ctx).listed()
         return _listing("tools", [*tools.own_definitions(), *exposed])
@@ -129,7 +129,7 @@ class _Handlers:
         running: _Running = ctx.lifespan_context
         if params.name in tools.OWN_TOOLS:
             return await running.own.call(ctx, params.name, params.arguments or {})
-        await self._refresh()
+        await self._war_room.follow()
         try:
             tool = self._toolbox.resolve(params.name)
         except UnknownTool as error:
@@ -139,40 +139,34 @@ class _Handlers:
 
     async def list_prompts(self, ctx: Context, params: Any) -> Any:
         """The children's prompts, prefixed."""
-        await self._refresh()
+        await self._war_room.follow()
         return _listing("prompts", _definitions(ctx, "prompt", self._toolbox.prompts()))
 
     async def get_prompt(self, ctx: Context, params: Any) -> Any:
         """A child's prompt by its exposed name."""
-        await self._refresh()
+        await self._war_room.follow()
         return await self._proxy.prompt(ctx, params.name, params.arguments)
 
     async def list_resources(self, ctx: Context, params: Any) -> Any:
         """The children's resources under their own URIs."""
-        await self._refresh()
+        await self._war_room.follow()
         return _listing("resources", _definitions(ctx, "resource", self._toolbox.resources()))
 
     async def list_templates(self, ctx: Context, params: Any) -> Any:
         """The children's resource templates."""
-        await self._refresh()
+        await self._war_room.follow()
         items = _definitions(ctx, "template", self._toolbox.templates())
         return _listing("resourceTemplates", items)
 
     async def read_resource(self, ctx: Context, params: Any) -> Any:
         """A child's resource by its URI."""
-        await self._refresh()
+        await self._war_room.follow()
         return await self._proxy.read(ctx, str(params.uri))
 
     async def complete(self, ctx: Context, params: Any) -> Any:
         """A child's completions."""
-        await self._refresh()
+        await self._war_room.follow()
         return await self._proxy.complete(ctx, ctx.params or {})
-
-    async def _refresh(self) -> None:
-        """Before every request: hosts list in any order, and another War Room may have changed the config."""
-        # A config that cannot be read hides what it holds, not our own tools; list_servers tells of it.
-        with suppress(StateError):
-            await self._war_room.refresh()
 
 
 def _definitions(ctx: Context, kind: str, exposed: Sequence[Exposed]) -> list[Any]:

@@ -103,7 +103,7 @@ class OwnTools:
         return answers.result(answers.proposals(proposals, applied=given.apply))
 
     async def _use_tool(self, ctx: Context, given: tools.UseTool) -> Result:
-        await self._war_room.refresh()
+        await self._war_room.follow()
         tool = self._war_room.toolbox.resolve(given.tool)
         return await self._proxy.call(ctx, tool, given.arguments)
 

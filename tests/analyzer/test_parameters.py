@@ -150,9 +150,7 @@ def test_the_host_of_one_connection_never_meets_the_port_of_another() -> None:
 
 
 def test_only_what_the_technology_lists_is_given_to_it() -> None:
-    text = (
-        'FATAL: password authentication failed for user "app", bucket "logs-prod", region eu-west-1, namespace "prod"'
-    )
+    text = 'FATAL: password authentication failed for user "app", bucket "logs-prod", region eu-west-1, namespace "prod"'
     assert _parameters(text)["postgres"] == {"user": "app"}
 
 

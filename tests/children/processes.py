@@ -40,6 +40,6 @@ async def gone(pids: Iterable[int], *, within: float = 5) -> None:
 async def written(path: Path, *, within: float = 5) -> str:
     """The text of a file that somebody is about to write."""
     with anyio.fail_after(within):
-        while not (path.exists() and path.read_text()):  # noqa: ASYNC110, ASYNC240 - a tiny local file
+        while not (path.exists() and path.read_text()):  # noqa: ASYNC110 - nobody tells us
             await anyio.sleep(0.01)
-    return path.read_text()  # noqa: ASYNC240 - a tiny local file in a test
+    return path.read_text()

@@ -15,6 +15,11 @@ def _parameters(text: str) -> dict[str, dict[str, str]]:
     [
         ("ECONNREFUSED 127.0.0.1:6379", "redis", {"host": "127.0.0.1", "port": "6379"}),
         ("Redis: connect ECONNREFUSED ::1:6379", "redis", {}),
+        (
+            "kafka: Connection to node -1 (broker-1/10.0.0.7:9092) could not be established.",
+            "kafka",
+            {"host": "broker-1", "port": "9092"},
+        ),
         ("redis dial tcp [::1]:6379: refused", "redis", {"host": "::1", "port": "6379"}),
         (
             'psql: error: connection to server at "10.0.3.12", port 5432 failed: FATAL: role "app" does not exist',

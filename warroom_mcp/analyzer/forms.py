@@ -48,6 +48,8 @@ URI = _form(
 )
 ENDPOINT = _form(rf"(?<![\w.:/@-]){_HOST}:{_PORT}(?!:\d|\.\d)", ":")
 FORMS = (
+    # Java writes a resolved address as name/number:port.
+    _form(rf"(?<![\w./:@-])(?P<host>[a-z0-9_][\w.-]{{0,253}})/\d{{1,3}}(?:\.\d{{1,3}}){{3}}:{_PORT}", "/"),
     _form(rf"server at \"{_HOST}\"(?: \([\w.:]{{1,60}}\))?,? ?port {_PORT}", "server at "),
     _form(
         rf"\b(?:host|server|address|instance)(?:name)? ?[\"'`]{_HOST}[\"'`](?:,? ?port {_PORT})?",

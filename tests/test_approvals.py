@@ -146,6 +146,46 @@ async def test_what_policy_allowed_does_not_count_as_a_persons_approval(approval
     assert not await approvals.remembered(digest(PLAN))
 
 
+async def test_policy_does_not_overrule_a_persons_refusal(approvals: Approvals) -> None:
+    with pytest.raises(ApprovalDenied):
+        await require(approvals, Person(NO))
+    allow = Decision(Verdict.ALLOW, TrustLevel.OFFICIAL, "auto_approve covers official")
+    with pytest.raises(ApprovalDenied):
+        await require(approvals, None, allow)
+
+
+async def test_what_policy_allowed_once_answers_no_question_of_a_person(approvals: Approvals) -> None:
+    allow = Decision(Verdict.ALLOW, TrustLevel.OFFICIAL, "auto_approve covers official")
+    await require(approvals, None, allow)
+    for decision in (ASK, ASK_ADMIN):
+        with pytest.raises(ApprovalRequired):
+            await require(approvals, None, decision)
+
+
+async def test_an_approval_that_was_used_does_not_serve_a_second_call(approvals: Approvals) -> None:
+    class Meanwhile(Person):
+        """Dismisses its form after the same question was approved and used elsewhere."""
+
+        async def ask(self, ticket: Ticket) -> Answer | None:
+            await approvals.settle(ticket.id, approved=True, by="terminal")
+            await require(approvals, None)
+            return None
+
+    with pytest.raises(ApprovalRequired):
+        await require(approvals, Meanwhile(None))
+
+
+async def test_a_persons_ticket_is_not_enough_once_an_administrator_has_to_answer(
+    approvals: Approvals,
+) -> None:
+    with pytest.raises(ApprovalRequired):
+        await require(approvals, Person(None))
+    person = Person(YES)
+    with pytest.raises(ApprovalRequired):
+        await require(approvals, person, ASK_ADMIN)
+    assert person.asked == []
+
+
 async def test_an_unknown_ticket_cannot_be_settled(approvals: Approvals) -> None:
     with pytest.raises(UnknownTicket):
         await approvals.settle("t-nowhere", approved=True, by="command line")

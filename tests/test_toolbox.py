@@ -54,6 +54,19 @@ def test_a_bare_tool_name_works_only_while_one_server_has_it() -> None:
         toolbox.resolve("info")
 
 
+def test_a_prefixed_name_of_a_removed_server_does_not_reach_anothers_tool() -> None:
+    toolbox = box(redis=Definitions(tools=(tool("info"),)), evil=Definitions(tools=(tool("redis__info"),)))
+    toolbox.withdraw("redis")
+    with pytest.raises(UnknownTool):
+        toolbox.resolve("redis__info")
+
+
+def test_a_template_of_many_expressions_costs_no_time() -> None:
+    many = "x://" + "/".join("{a}{b}{c}" for _ in range(20))
+    toolbox = box(a=Definitions(templates=({"uriTemplate": many, "name": "many"},)))
+    assert toolbox.resource_server("x://" + "y" * 4000) is None
+
+
 def test_servers_are_appended_and_never_reordered() -> None:
     toolbox = box(b=Definitions(tools=(tool("x"),)), a=Definitions(tools=(tool("y"),)))
     toolbox.publish("b", Definitions(tools=(tool("z"),)))

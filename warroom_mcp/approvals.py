@@ -126,23 +126,25 @@ class Approvals:
     ) -> Ticket:
         """An approval that needs no new question: remembered, or allowed by the operator's policy."""
         known = await self._store.latest_ticket(digest)
+        if known is not None and known.state is TicketState.DENIED:
+            # Policy spares a question; it does not overrule the answer to one.
+            raise _denied(known)
         if known is not None and _granted_by_a_person(known):
             return known
         ticket = self._new(plan, digest, decision, card, why)
         await self._store.keep_ticket(ticket)
-        return await self._store.settle(
-            ticket.id,
-            TicketState.APPROVED,
-            answered_by=f"{POLICY}: auto_approve at the level {decision.level}",
-            at=self._now(),
-        )
+        by = f"{POLICY}: auto_approve at the level {decision.level}"
+        ticket = await self._settle(ticket, approved=True, by=by)
+        # Used at once: it must not stand for a question that is asked of a person later.
+        await self._store.use_ticket(ticket.id)
+        return ticket
 
     async def _open(
         self, plan: LaunchPlan, digest: str, decision: Decision, card: tuple[str, ...], why: str
     ) -> Ticket:
-        """The ticket that stands for this question: an unused one is taken up, a used one is not."""
+        """The ticket that stands for this question: an open one is taken up, a used one is not."""
         known = await self._store.latest_ticket(digest)
-        if known is not None and known.state is not TicketState.USED:
+        if known is not None and _stands_for(known, decision):
             return known
         ticket = self._new(plan, digest, decision, card, why)
         await self._store.keep_ticket(ticket)
@@ -173,15 +175,9 @@ class Approvals:
 
     async def _granted(self, ticket: Ticket) -> Ticket:
         if ticket.state is TicketState.DENIED:
-            raise ApprovalDenied(
-                f"{ticket.plan.candidate_id} was refused ({ticket.answered_by}).",
-                hint=f"Choose another. A person can take the refusal back: `warroom approve {ticket.id}`.",
-                details={"ticket": ticket.id},
-            )
-        if ticket.state is TicketState.PENDING:
-            raise _waiting(ticket)
+            raise _denied(ticket)
         # One approval is one addition; what is remembered is remembered by its digest.
-        if ticket.state is TicketState.APPROVED and not await self._store.use_ticket(ticket.id):
+        if ticket.state is not TicketState.APPROVED or not await self._store.use_ticket(ticket.id):
             raise _waiting(ticket)
         return ticket
 
@@ -193,6 +189,23 @@ def _ticket_id() -> str:
 def _granted_by_a_person(ticket: Ticket) -> bool:
     granted = ticket.state in (TicketState.APPROVED, TicketState.USED)
     return granted and not (ticket.answered_by or "").startswith(POLICY)
+
+
+def _stands_for(ticket: Ticket, decision: Decision) -> bool:
+    """Whether a ticket asks what is to be asked now: unused, and of someone who may still answer it."""
+    if ticket.state is TicketState.DENIED:
+        return True
+    if ticket.state is TicketState.USED or (ticket.answered_by or "").startswith(POLICY):
+        return False
+    return ticket.approver in (decision.approver, Approver.ADMINISTRATOR)
+
+
+def _denied(ticket: Ticket) -> ApprovalDenied:
+    return ApprovalDenied(
+        f"{ticket.plan.candidate_id} was refused ({ticket.answered_by}).",
+        hint=f"Choose another. A person can take the refusal back: `warroom approve {ticket.id}`.",
+        details={"ticket": ticket.id},
+    )
 
 
 def _waiting(ticket: Ticket) -> ApprovalRequired:

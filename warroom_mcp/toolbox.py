@@ -20,6 +20,10 @@ from warroom_mcp.models import Definitions
 # Many hosts allow 64 characters including their own prefix; `mcp__warroom__` takes 14 of them.
 MAX_NAME = 50
 SEPARATOR = "__"
+# Longer ones are no addresses; matching them against a child's templates would take its time.
+MAX_URI = 4096
+# A template of more expressions is matched by none of its URIs: each multiplies the ways to try.
+MAX_EXPRESSIONS = 6
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
 # Words of prose, of snake_case and of camelCase alike.
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
@@ -99,7 +103,8 @@ class Toolbox:
         """
         if found := self._table.tools.get(name):
             return found
-        bare = [t for t in self._table.tools.values() if t.original == name]
+        # A name with a prefix is meant for that server: another's tool of that name must not answer.
+        bare = [t for t in self._table.tools.values() if t.original == name and SEPARATOR not in name]
         if len(bare) == 1:
             return bare[0]
         close = get_close_matches(name, [*self._table.tools, *(t.original for t in bare)], n=3, cutoff=0.5)
@@ -114,6 +119,8 @@ class Toolbox:
         """The server that answers for a URI: by exact match first, then by template."""
         if found := self._table.resources.get(uri):
             return found.server
+        if len(uri) > MAX_URI:
+            return None
         for name, template in self._table.templates.items():
             if _template_pattern(name).fullmatch(uri):
                 return template.server
@@ -196,7 +203,11 @@ def _route(
 
 def _template_pattern(template: str) -> re.Pattern[str]:
     """RFC 6570 as far as routing needs it: an expression stands for any text, `{x}` not across a slash."""
-    parts = re.split(r"(\{[^{}]*\})", template)
+    # Expressions side by side are one to the matcher, which would otherwise try every way to share.
+    joined = re.sub(r"(?:\{[^{}]*\}){2,}", "{+any}", template)
+    parts = re.split(r"(\{[^{}]*\})", joined)
+    if len(parts) > 2 * MAX_EXPRESSIONS + 1:
+        return re.compile(r"(?!)")
     return re.compile("".join(_expression(p) if p.startswith("{") else re.escape(p) for p in parts))
 
 

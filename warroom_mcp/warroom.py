@@ -246,7 +246,13 @@ class AsyncWarRoom:
         plan = plan_launch(candidate, server=name, values=values, environ=environ)
         if known := self._same_plan(plan):
             return Added(known, await self._ready_tools(known.name), new=False)
-        ticket = await self._approved(candidate, plan, auto_approve=auto_approve, asker=asker)
+        try:
+            ticket = await self._approved(candidate, plan, auto_approve=auto_approve, asker=asker)
+        except ApprovalRequired:
+            # Another call asked the same question, and the answer was used for its addition.
+            if known := self._same_plan(plan):
+                return Added(known, await self._ready_tools(known.name), new=False)
+            raise
         server = AddedServer(plan, ticket.digest, _approved_by(ticket), datetime.now(UTC))
         await self._manager.add(server)
         return Added(server, self.toolbox.tools(name), new=True)

@@ -133,7 +133,8 @@ async def test_an_interrupted_installation_is_done_again(machine: Path, installe
 
 
 @pytest.mark.parametrize(
-    "harm", ["no entry", "torn", "other format", "other package", "entry outside", "list"]
+    "harm",
+    ["no entry", "torn", "other format", "other package", "other content", "entry outside", "list"],
 )
 async def test_a_directory_that_is_not_whole_is_made_again(
     machine: Path, installer: Installer, harm: str
@@ -147,7 +148,9 @@ async def test_a_directory_that_is_not_whole_is_made_again(
         case "torn":
             marker.write_bytes(marker.read_bytes()[:40])
         case "other format":
-            marker.write_text(marker.read_text().replace('"format": 1', '"format": 0'))
+            marker.write_text(marker.read_text().replace(f'"format": {record.FORMAT}', '"format": 0'))
+        case "other content":
+            entry.write_text("// what another program wrote\n")
         case "other package":
             marker.write_text(marker.read_text().replace("1.2.3", "6.6.6"))
         case "entry outside":

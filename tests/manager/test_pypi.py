@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import anyio
@@ -86,8 +87,21 @@ async def test_a_wheel_that_is_not_what_the_index_announced_is_refused() -> None
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quiet")
-async def test_the_wheel_that_came_is_told_among_several() -> None:
-    """The approved digest is announced, but this machine gets another wheel of the same version."""
+async def test_of_several_wheels_only_the_approved_one_is_installed() -> None:
+    """A publisher can add a wheel to a version that was approved, and uv would prefer it on this platform."""
+    approved = wheel("mcp-clock", "1.0", {**SCRIPT, **ENTRY})
+    added = wheel("mcp-clock", "1.0", {**SCRIPT, **ENTRY, "clock/added.py": ""})
+    version = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    files = {f"mcp_clock-1.0-{version}-none-any.whl": added, NAME: approved}
+    with serving(pypi_answers("mcp-clock", files)) as index:
+        made = await install(Package(PackageKind.PYPI, "mcp-clock", "1.0", digest_of(approved)), index)
+    assert made.integrity == digest_of(approved)
+    assert not list(made.root.rglob("added.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quiet")
+async def test_an_approved_wheel_of_another_platform_is_not_replaced_by_one_of_this() -> None:
     foreign = wheel("mcp-clock", "1.0", {**SCRIPT, **ENTRY, "other.py": ""})
     own = wheel("mcp-clock", "1.0", {**SCRIPT, **ENTRY})
     files = {"mcp_clock-1.0-cp399-cp399-win32.whl": foreign, NAME: own}

@@ -337,6 +337,18 @@ async def test_what_another_war_room_took_out_is_stopped_and_forgotten(tmp_path:
         assert await our.call("new")
 
 
+async def test_what_another_war_room_put_in_the_place_of_a_server_replaces_it(tmp_path: Path) -> None:
+    config = Config({"ok": server()})
+    async with house(tmp_path, config) as our:
+        await our.manager.restore()
+        assert await our.call("ok")
+        config.servers["ok"] = newer = replace(server(), approved="sha256:of-another-version")
+        await our.manager.restore()
+        assert our.manager.servers() == (newer,)
+        (status,) = await our.manager.statuses()
+        assert status.state is ChildState.ASLEEP
+
+
 async def test_of_many_first_calls_one_starts_the_child(tmp_path: Path) -> None:
     async with house(tmp_path, Config({"ok": server()})) as our:
         await our.manager.restore()

@@ -20,8 +20,11 @@ def no_installing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warroom_mcp.warroom.Installer", Installer)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def nothing_left_open() -> Iterator[None]:
-    """A stream that was forgotten warns when it is collected, and warnings are errors here."""
+    """A stream that was forgotten warns when it is collected, and warnings are errors here.
+
+    Once a module, for collecting takes longer than most of its tests.
+    """
     yield
     gc.collect()

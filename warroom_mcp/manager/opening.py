@@ -65,7 +65,7 @@ class Opener:
 
         Raises: MissingInput, InvalidInput, StartFailed, StateNotWritable.
         """
-        resolved = await to_thread.run_sync(self._resolved, server.plan)
+        resolved = await to_thread.run_sync(self._resolved, server.plan, abandon_on_cancel=True)
         if startable is None:
             async with self._remote(server.plan, resolved) as remote:
                 yield remote

@@ -72,10 +72,10 @@ async def install(package: Package, root: Path, settings: Settings) -> Record:
     uv = _Uv(find_uv(), root, _environment())
     (root / "requirements.in").write_text(f"{package.identifier}=={package.version}\n", encoding="utf-8")
     await _make_venv(uv, package, sys.executable)
-    lock_bytes = await _lock(uv, package, _index(settings))
+    lock_bytes = _approved_only(package, await _lock(uv, package, _index(settings)))
+    (root / "pylock.toml").write_bytes(lock_bytes)
     locked = _locked(package, lock_bytes)
     wheels = _wheels_of(package, locked)
-    _check_announced(package, wheels)
     flags = ("--require-hashes", "--only-binary", ":all:", "--link-mode", "copy")
     # Copied, not linked: a child that writes to its own files must not reach the shared cache.
     finished = await uv("pip", "install", *flags, *_index(settings), "--python", _PYTHON, "-r", "pylock.toml")
@@ -222,9 +222,25 @@ def _file_name(wheel: dict[str, Any]) -> str:
     return unquote(str(path).rpartition("/")[2])
 
 
-def _check_announced(package: Package, wheels: dict[str, str]) -> None:
-    if package.integrity and package.integrity not in wheels.values():
+def _approved_only(package: Package, lock_bytes: bytes) -> bytes:
+    """The lock without the top package's wheels that were not approved.
+
+    A publisher may add a wheel to a version at any time, and uv prefers the one for this platform. uv
+    writes one wheel a line when there are several.
+    """
+    wheels = _wheels_of(package, _locked(package, lock_bytes))
+    if not package.integrity:
+        return lock_bytes
+    others = [digest.removeprefix("sha256:") for digest in wheels.values() if digest != package.integrity]
+    lines = lock_bytes.decode().splitlines(keepends=True)
+    kept = "".join(line for line in lines if not any(other in line for other in others)).encode()
+    try:
+        left = set(_wheels_of(package, _locked(package, kept)).values())
+    except (ValueError, WarRoomError):
+        left = set()
+    if left != {package.integrity}:
         raise _mismatch(package, wheels)
+    return kept
 
 
 def _came(package: Package, wheels: dict[str, str], distribution: Distribution) -> str | None:

@@ -3,10 +3,11 @@
 The file is written last: a directory without a valid one is an interrupted installation.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from warroom_mcp.errors import NoExecutable
 from warroom_mcp.models import Package
 
 MARKER = "installed.json"
-FORMAT = 1
+FORMAT = 2
 """Raised when the layout of a directory changes; older ones are then installed again."""
 
 
@@ -26,6 +27,7 @@ class Record:
     `executables` maps a name to a path relative to the directory. `integrity` is the digest of what was
     fetched, `lock_digest` that of the list of everything that came with it. Of the `locked` packages,
     `without_integrity` carry no digest and `install_scripts` would run code at installation (none did).
+    `contents` holds the SHA-256 of each executable's file: what is started is what was installed.
     `image` and `engine` are set for container images.
     """
 
@@ -33,6 +35,7 @@ class Record:
     version: str | None
     integrity: str | None
     executables: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, str] = field(default_factory=dict)
     lock_digest: str | None = None
     locked: int = 1
     without_integrity: int = 0
@@ -43,7 +46,9 @@ class Record:
 
 
 def write(root: Path, record: Record) -> None:
-    """Mark a directory as whole."""
+    """Mark a directory as whole; what its executables contain is written down with it."""
+    contents = {path: _sha256(root / path) for path in record.executables.values()}
+    record = replace(record, contents=contents)
     draft = root / f"{MARKER}.draft"
     with draft.open("w", encoding="utf-8") as file:
         json.dump({"format": FORMAT, **asdict(record)}, file, indent=1)
@@ -61,8 +66,23 @@ def read(root: Path, package: Package) -> Record | None:
         return None
     if record is None or (record.identifier, record.version) != (package.identifier, package.version):
         return None
-    whole = all(inside(root, path) for path in record.executables.values())
+    if None not in (record.integrity, package.integrity) and record.integrity != package.integrity:
+        return None
+    whole = all(_unchanged(root, path, record) for path in record.executables.values())
     return record if whole else None
+
+
+def _unchanged(root: Path, path: str, record: Record) -> bool:
+    """Whether an executable is in its place with the content that was installed."""
+    try:
+        return inside(root, path) and record.contents.get(path) == _sha256(root / path)
+    except OSError:
+        return False
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _parse(facts: dict[str, Any]) -> Record:

@@ -25,7 +25,7 @@ from warroom_mcp.errors import (
 )
 from warroom_mcp.events import Events, ServerChanged, ToolboxChanged
 from warroom_mcp.manager import secrets
-from warroom_mcp.manager.desired import DefinitionStore, DesiredState
+from warroom_mcp.manager.desired import DefinitionStore, Desired, DesiredState
 from warroom_mcp.manager.entry import Entry, repeatable, uncertain
 from warroom_mcp.manager.kept import NOT_ADDED, STILL_ADDED, telling_kept
 from warroom_mcp.manager.opening import Opener, PackageInstaller, Resolve
@@ -89,6 +89,7 @@ class Manager:
         self._entries: dict[str, Entry] = {}
         self._foreign: dict[str, str] = {}
         self._adding: dict[str, anyio.Lock] = {}
+        self._restoring = anyio.Lock()
         self._tally = Tally()
         self._group: TaskGroup | None = None
 
@@ -131,12 +132,19 @@ class Manager:
 
         Raises: ConfigCorrupt, StateError.
         """
-        # Those that are added while the file is read are not in what was read, and stay.
-        before = dict(self._entries)
-        desired = await to_thread.run_sync(self._config.load)
-        for name, entry in before.items():
-            if name not in desired.servers and self._entries.get(name) is entry:
-                await self._drop(name)
+        async with self._restoring:
+            # Those that are added while the file is read are not in what was read, and stay.
+            before = dict(self._entries)
+            desired = await to_thread.run_sync(self._config.load)
+            for name, entry in before.items():
+                wanted = desired.servers.get(name)
+                gone = wanted is None or wanted.approved != entry.server.approved
+                if gone and self._entries.get(name) is entry:
+                    await self._drop(name)
+            await self._take_up(desired)
+
+    async def _take_up(self, desired: Desired) -> None:
+        """Put what the config has and memory has not into the table, asleep."""
         self._foreign = dict(desired.foreign)
         for name, server in desired.servers.items():
             if name in self._entries:
@@ -145,6 +153,8 @@ class Manager:
                 self._foreign[name] = "nobody approved exactly this"
                 continue
             known = await self._store.definitions(name)
+            if name in self._entries:  # it was added meanwhile, and runs
+                continue
             self._entries[name] = Entry(server, known or Definitions())
             if known is not None:
                 self._tell(name, Definitions(), known)

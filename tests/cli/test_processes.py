@@ -8,6 +8,9 @@ import pytest
 
 from tests.cli.conftest import Warroom
 
+# Each test starts real processes.
+pytestmark = pytest.mark.slow
+
 
 def test_a_corrupt_config_is_told(warroom: Warroom, home: Path) -> None:
     home.mkdir()

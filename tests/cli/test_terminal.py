@@ -23,6 +23,9 @@ if sys.platform == "win32":
 import pty
 import signal
 
+# Each test starts real processes.
+pytestmark = pytest.mark.slow
+
 DEADLINE = 60.0
 
 

@@ -26,6 +26,9 @@ from warroom_mcp.manager.stdio import open_stdio
 from warroom_mcp.models import Definitions
 from warroom_mcp.settings import Settings
 
+# Each test starts real processes.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def engine() -> AsyncIterator[LocalEngine]:

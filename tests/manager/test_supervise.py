@@ -39,6 +39,9 @@ from warroom_mcp.models import (
 )
 from warroom_mcp.settings import Settings
 
+# Each test starts real processes.
+pytestmark = pytest.mark.slow
+
 
 class Memory:
     """A definition store in a dict, which can be told to fail."""

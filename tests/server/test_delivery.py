@@ -10,6 +10,9 @@ from tests.server.host import APPROVE, HANDSHAKE, MODERN, connected, official, w
 from warroom_mcp.events import ToolboxChanged
 from warroom_mcp.server import delivery
 
+# Each test starts real processes.
+pytestmark = pytest.mark.slow
+
 RICH: dict[str, Any] = {"candidate_id": "npm:rich"}
 
 

@@ -9,6 +9,9 @@ from tests.server.host import HANDSHAKE, REFUSE, connected, official, war_room
 from warroom_mcp.models import Origin
 from warroom_mcp.server.tools import OWN_TOOLS
 
+# Most tests start a real child.
+pytestmark = pytest.mark.slow
+
 RICH: dict[str, Any] = {"candidate_id": "npm:rich"}
 PROBLEM = "redis.exceptions.ConnectionError: Error 111 connecting to 127.0.0.1:6379. Connection refused."
 VALID: dict[str, dict[str, Any]] = {

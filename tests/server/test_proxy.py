@@ -19,6 +19,9 @@ from warroom_mcp.models import Definitions
 from warroom_mcp.server.proxy import Proxy
 from warroom_mcp.toolbox import Exposed
 
+# Each test starts real processes.
+pytestmark = pytest.mark.slow
+
 RICH: dict[str, Any] = {"candidate_id": "npm:rich", "auto_approve": True}
 
 

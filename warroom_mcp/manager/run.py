@@ -19,6 +19,7 @@ from anyio.abc import ByteReceiveStream, Process
 
 from warroom_mcp.engine import reaper
 from warroom_mcp.engine.watch import Watchdog
+from warroom_mcp.redaction import redact
 
 OUTPUT_BYTES = 256 * 1024
 """Kept of each stream, the last part of it; a tool that floods is still drained."""
@@ -26,14 +27,8 @@ SHOWN_LINES = 12
 SHOWN_CHARACTERS = 1500
 """How much of a tool's last words goes into a message."""
 
-# Package tools print the addresses they ask, and those may carry a site's credentials.
-_CREDENTIALS = (
-    (re.compile(r"(://)[^/\s@]+@"), r"\1***@"),
-    (re.compile(r"(?i)((?:_authtoken|_auth|_password|token|password|secret)\s*[=:]\s*)\S+"), r"\1***"),
-    (re.compile(r"(?i)(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}"), r"\1 ***"),
-    (re.compile(r"\b(npm_|gh[opsu]_)[A-Za-z0-9]{20,}"), r"\1***"),
-    (re.compile(r"\b(pypi-|github_pat_|glpat-)[A-Za-z0-9_-]{16,}"), r"\1***"),
-)
+# A user name alone may be a token in the addresses that package tools print.
+_USER = re.compile(r"(://)[^/\s@]+@")
 _UNPRINTABLE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -53,8 +48,7 @@ class Finished:
 
 def redacted(text: str) -> str:
     """The end of a tool's output as it may be shown: credentials blanked, a dozen lines at most."""
-    for pattern, replacement in _CREDENTIALS:
-        text = pattern.sub(replacement, text)
+    text = _USER.sub(r"\1***@", redact(text).text)
     lines = [line.rstrip() for line in _UNPRINTABLE.sub("", text).splitlines() if line.strip()]
     return "\n".join(lines[-SHOWN_LINES:])[-SHOWN_CHARACTERS:]
 

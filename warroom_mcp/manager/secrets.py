@@ -3,7 +3,6 @@
 import importlib
 import os
 import re
-from collections.abc import Mapping
 
 from warroom_mcp.errors import MissingInput
 
@@ -39,23 +38,6 @@ def resolve(reference: str) -> str:
             details={"missing": [reference]},
         )
     return value
-
-
-def resolve_all(references: Mapping[str, str]) -> dict[str, str]:
-    """The secrets of a plan, by variable or header name.
-
-    Raises: MissingInput for the first that is not there.
-    """
-    return {name: resolve(reference) for name, reference in references.items()}
-
-
-def available(reference: str) -> bool:
-    """Whether `resolve` would answer."""
-    try:
-        resolve(reference)
-    except MissingInput:
-        return False
-    return True
 
 
 def _how_to_set(kind: str, name: str) -> str:

@@ -6,8 +6,13 @@ from collections.abc import Mapping, Sequence
 
 def spread(values: Sequence[float], unit: str = "") -> str:
     """`median (minimum..maximum)`."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.3g}{unit} ({low:.3g}..{high:.3g})"
+    low, middle, high = map(digits, (min(values), statistics.median(values), max(values)))
+    return f"{middle}{unit} ({low}..{high})"
+
+
+def digits(value: float) -> str:
+    """Three digits, more only where a number is larger."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def ratios(values: Sequence[float], base: Sequence[float]) -> str:

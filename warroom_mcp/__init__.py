@@ -5,6 +5,8 @@ The names below are loaded when they are first used; importing the package itsel
 
 from importlib import import_module
 
+from warroom_mcp.version import __version__
+
 # Type checkers take it for true; importing `typing` for it would cost more than all the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from warroom_mcp.library import DynamicMCPManager, MCPCatalogSync, WarRoom
     from warroom_mcp.settings import Settings
     from warroom_mcp.warroom import AsyncWarRoom
-
-    __version__: str
 
 __all__ = [
     "AsyncWarRoom",
@@ -41,10 +41,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("warroom-mcp")
     if home := _HOMES.get(name):
         value: object = getattr(import_module(f"{__name__}.{home}"), name)
         return value

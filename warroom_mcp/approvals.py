@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from warroom_mcp.errors import ApprovalDenied, ApprovalRequired, Blocked, UnknownTicket
 from warroom_mcp.models import Approver, Decision, LaunchPlan, Ticket, TicketState, Verdict
@@ -32,6 +32,15 @@ class Asker(Protocol):
 
     async def ask(self, ticket: Ticket) -> Answer | None:
         """The person's answer, or None when nobody answered by this way."""
+        ...
+
+
+@runtime_checkable
+class Opener(Protocol):
+    """A way to show a person the page of a server that wants their consent."""
+
+    async def open(self, url: str, why: str) -> bool:
+        """Show the page; False if this way cannot, or the person does not want it."""
         ...
 
 

@@ -12,6 +12,7 @@ WarRoomError
 │   ├── UnknownTool
 │   ├── UnknownTicket
 │   ├── InvalidArguments
+│   ├── ResultGone              a large result that is kept no longer
 │   └── MissingInput            a parameter or a secret that the server cannot start without
 ├── CatalogError
 │   ├── SourceUnavailable       a registry is down, slow, limiting or talks nonsense
@@ -27,7 +28,10 @@ WarRoomError
 │   ├── StartTimeout
 │   ├── CallTimeout
 │   ├── ChildGone               it died, or was stopped, during a call
-│   └── ChildProtocolError      it answered with something that is not MCP
+│   ├── ChildProtocolError      it answered with something that is not MCP
+│   ├── ChildRefused            it answered with an error of its own
+│   ├── AuthorizationNeeded     a remote server wants a person's consent, or more of it (OAuth)
+│   └── AuthorizationFailed     the consent, or its renewal, did not come about
 └── StateError
     ├── ConfigCorrupt
     └── StateNotWritable
@@ -134,6 +138,11 @@ class InvalidArguments(InvalidInput):
     hint = "Compare the arguments with the tool's input schema."
 
 
+class ResultGone(InvalidInput):
+    code = "result_gone"
+    hint = "Call the tool again, perhaps with a narrower question."
+
+
 class MissingInput(InvalidInput):
     code = "missing_input"
     hint = "Set the named environment variable, or store the secret in the keyring, and try again."
@@ -217,6 +226,21 @@ class ChildGone(ChildError):
 class ChildProtocolError(ChildError):
     code = "child_protocol_error"
     hint = "The server's answer is not valid MCP. Choose another candidate."
+
+
+class ChildRefused(ChildError):
+    code = "child_refused"
+    hint = "The server itself said no: correct the call as its message says."
+
+
+class AuthorizationNeeded(ChildError):
+    code = "authorization_needed"
+    hint = "Run `warroom authorize NAME` in a terminal: it opens the page for your consent."
+
+
+class AuthorizationFailed(ChildError):
+    code = "authorization_failed"
+    hint = "Run `warroom authorize NAME` again."
 
 
 class StateError(WarRoomError):

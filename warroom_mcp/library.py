@@ -17,12 +17,13 @@ from typing import Any, Generic, Self, TypeVar
 import anyio
 import anyio.from_thread
 
+from warroom_mcp.adding import Added
 from warroom_mcp.approvals import Asker
 from warroom_mcp.errors import StateError
 from warroom_mcp.models import Analysis, Candidate, FindResult, Proposal, ServerStatus
 from warroom_mcp.settings import Settings
 from warroom_mcp.toolbox import Exposed
-from warroom_mcp.warroom import Added, AsyncWarRoom, Incident
+from warroom_mcp.warroom import AsyncWarRoom, Incident
 
 T = TypeVar("T")
 

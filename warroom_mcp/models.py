@@ -360,6 +360,15 @@ class Definitions:
     templates: tuple[Mapping[str, Any], ...] = ()
     instructions: str | None = None
     protocol_version: str | None = None
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """How a host speaks: of which era, and what a server may ask of it (its declared capabilities)."""
+
+    modern: bool = False
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

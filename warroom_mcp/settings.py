@@ -1,9 +1,8 @@
 """Every setting, typed: from the environment (`WARROOM_*`), then `settings.toml` in the state directory."""
 
-import os
 from pathlib import Path
+from typing import Literal
 
-import platformdirs
 from pydantic import Field
 from pydantic_settings import (
     BaseSettings,
@@ -12,17 +11,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-LOCAL_HOME = ".war-room"
-
-
-def find_home() -> Path:
-    """The state directory: `WARROOM_HOME`, else `.war-room` here if it exists, else the user's own."""
-    if chosen := os.environ.get("WARROOM_HOME"):
-        return Path(chosen).expanduser().absolute()
-    local = Path.cwd() / LOCAL_HOME
-    if local.is_dir():
-        return local
-    return Path(platformdirs.user_data_dir("war-room", appauthor=False))
+from warroom_mcp.places import find_home
 
 
 class Settings(BaseSettings):
@@ -48,7 +37,10 @@ class Settings(BaseSettings):
     list_deadline: float = Field(default=15.0, description="For a child to list what it offers.")
     call_deadline: float = Field(default=120.0, description="For one tool call; progress extends it.")
     stop_deadline: float = Field(
-        default=4.0, description="For a child to leave before its process tree is killed."
+        default=3.0, description="For a child to leave before its process tree is killed."
+    )
+    idle_seconds: float = Field(
+        default=900.0, description="A child that nobody used for so long is stopped; 0 keeps all running."
     )
     ask_deadline: float = Field(default=600.0, description="For a person to answer an approval in the host.")
     relist_wait: float = Field(
@@ -59,6 +51,9 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(
         default=16 * 1024 * 1024, description="Largest message taken from a child."
     )
+    max_result_bytes: int = Field(
+        default=256 * 1024, description="Results over this size are stored and handed out page by page."
+    )
     max_answer_bytes: int = Field(
         default=16 * 1024 * 1024, description="Largest answer taken from a registry."
     )
@@ -66,6 +61,9 @@ class Settings(BaseSettings):
 
     auto_approve_level: str = Field(
         default="official", description="Highest trust level `auto_approve` covers, or none."
+    )
+    tool_names: Literal["prefixed", "plain"] = Field(
+        default="prefixed", description="`server__tool`, or the tool's own name where no other server has it."
     )
     unused_days: int = Field(
         default=14, description="`optimize` retires a server that nobody called for so long."

@@ -15,8 +15,9 @@ from warroom_mcp.models import (
 )
 
 if TYPE_CHECKING:
+    from warroom_mcp.adding import Added
     from warroom_mcp.toolbox import Exposed
-    from warroom_mcp.warroom import Added, Attempt, Incident
+from warroom_mcp.warroom import Attempt, Incident
 
 Answer = dict[str, Any]
 

@@ -20,6 +20,20 @@ from warroom_mcp.models import Definitions
 # Many hosts allow 64 characters including their own prefix; `mcp__warroom__` takes 14 of them.
 MAX_NAME = 50
 SEPARATOR = "__"
+OWN_NAMES = frozenset(
+    {
+        "add_server",
+        "analyze_problem",
+        "find_servers",
+        "find_tools",
+        "handle_incident",
+        "list_servers",
+        "optimize",
+        "remove_server",
+        "use_tool",
+    }
+)
+"""Names that no child's tool takes, also where names have no prefix."""
 # Longer ones are no addresses; matching them against a child's templates would take its time.
 MAX_URI = 4096
 # A template of more expressions is matched by none of its URIs: each multiplies the ways to try.
@@ -51,10 +65,14 @@ class _Table:
 
 
 class Toolbox:
-    """What is callable now. Servers are appended, never reordered: hosts cache their prompts."""
+    """What is callable now. Servers are appended, never reordered: hosts cache their prompts.
 
-    def __init__(self, events: Events) -> None:
+    With `plain`, a tool keeps its own name where that is free.
+    """
+
+    def __init__(self, events: Events, *, plain: bool = False) -> None:
         self._events = events
+        self._plain = plain
         self._servers: dict[str, Definitions] = {}
         self._table = _Table()
 
@@ -133,11 +151,20 @@ class Toolbox:
     def _rebuild(self) -> None:
         table = _Table()
         for server, definitions in self._servers.items():
-            _expose(table.tools, server, definitions.tools)
-            _expose(table.prompts, server, definitions.prompts)
+            self._expose(table.tools, server, definitions.tools)
+            self._expose(table.prompts, server, definitions.prompts)
             _route(table.resources, server, definitions.resources, "uri")
             _route(table.templates, server, definitions.templates, "uriTemplate")
         self._table = table
+
+    def _expose(
+        self, table: dict[str, Exposed], server: str, definitions: Sequence[Mapping[str, Any]]
+    ) -> None:
+        for definition in definitions:
+            original = str(definition["name"])
+            free = self._plain and original not in table and original not in OWN_NAMES
+            name = original if free else exposed_name(server, original, table)
+            table[name] = Exposed(name, server, original, {**definition, "name": name})
 
 
 def exposed_name(server: str, original: str, taken: Iterable[str] = ()) -> str:
@@ -183,13 +210,6 @@ def _stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]
     return word
-
-
-def _expose(table: dict[str, Exposed], server: str, definitions: Sequence[Mapping[str, Any]]) -> None:
-    for definition in definitions:
-        original = str(definition["name"])
-        name = exposed_name(server, original, table)
-        table[name] = Exposed(name, server, original, {**definition, "name": name})
 
 
 def _route(

@@ -1,71 +1,72 @@
 """The use cases, as one class: hands what one component found to the next, and decides nothing itself."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
-from warroom_mcp.approvals import Approvals, Asker
+from warroom_mcp.adding import Added, Adding, Asking
+from warroom_mcp.approvals import Approvals, Asker, Opener
 from warroom_mcp.catalog import Catalog
 from warroom_mcp.echo import echoed
 from warroom_mcp.engine.local import LocalEngine
 from warroom_mcp.errors import (
     ApprovalDenied,
     ApprovalRequired,
+    AuthorizationFailed,
+    ChildError,
+    ChildRefused,
+    InstallError,
     InvalidInput,
-    PackageNotFound,
+    MissingInput,
+    SourceUnavailable,
     StateError,
     WarRoomError,
 )
 from warroom_mcp.events import Events
 from warroom_mcp.manager import Manager
-from warroom_mcp.manager.environment import person_environment
 from warroom_mcp.manager.install import Installer
 from warroom_mcp.manager.kept import FILE_AND_SERVERS, NO_PROBLEM, NOT_ADDED, telling_kept
-from warroom_mcp.manager.launch import plan_launch, server_name
+from warroom_mcp.manager.launch import missing_inputs
 from warroom_mcp.manager.optimize import propose
 from warroom_mcp.models import (
-    AddedServer,
     Analysis,
     Candidate,
-    Decision,
     Definitions,
     FindResult,
-    LaunchPlan,
     Need,
-    Package,
     Proposal,
     SearchPlan,
     ServerStatus,
-    Ticket,
-    Verdict,
+    Speech,
 )
 from warroom_mcp.settings import Settings
+from warroom_mcp.store.brought import keep_brought
 from warroom_mcp.store.config import ConfigFile
-from warroom_mcp.store.digest import digest
 from warroom_mcp.store.sqlite import SqliteStore
 from warroom_mcp.toolbox import Exposed, Toolbox
-from warroom_mcp.trust import Policy, card, check, decide
+from warroom_mcp.trust import Policy
+from warroom_mcp.wire.codec import RpcError
 
+if TYPE_CHECKING:
+    from warroom_mcp.manager.child import Child, Owner
+
+LOOK_INTERVAL = 0.2
+"""Seconds between two looks at the config file on the way of a proxied call."""
 # How many candidates are tried for one need before it is given up.
 ATTEMPTS = 3
 # A problem rarely needs more servers at once than a person wants to be asked about.
 MAX_NEEDS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """A server that is ready: what it is called, what it offers, who approved it."""
-
-    server: AddedServer
-    tools: tuple[Exposed, ...]
-    new: bool
+_UNAVAILABLE = (InstallError, ChildError, MissingInput, SourceUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,15 @@ class Incident:
     uncovered: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the needs of a problem so far."""
+
+    added: list[Added] = field(default_factory=list)
+    waiting: list[Attempt] = field(default_factory=list)
+    failed: list[Attempt] = field(default_factory=list)
+
+
 class AsyncWarRoom:
     """War Room: from a problem to running tools.
 
@@ -99,7 +109,7 @@ class AsyncWarRoom:
     def __init__(self, settings: Settings | None = None, *, catalog: Catalog | None = None) -> None:
         self.settings = settings or Settings()
         self.events = Events()
-        self.toolbox = Toolbox(self.events)
+        self.toolbox = Toolbox(self.events, plain=self.settings.tool_names == "plain")
         self._store = SqliteStore(self.settings.database)
         self._catalog = catalog or Catalog(self.settings, self._store)
         self._policy = Policy.from_setting(self.settings.auto_approve_level)
@@ -114,7 +124,12 @@ class AsyncWarRoom:
             on_definitions=self._offer,
             approved=self._store.approved,
         )
+        self._adding = Adding(
+            lambda: self._catalog, self._manager, self.approvals, self._policy, self.toolbox, self.refresh
+        )
         self._config_seen: object = None
+        self._looked = 0.0
+        self._brought: Mapping[str, Any] = {"extensions": {}}
 
     async def __aenter__(self) -> Self:
         await self._manager.__aenter__()
@@ -137,11 +152,27 @@ class AsyncWarRoom:
         with suppress(StateError):
             await self.refresh()
 
+    def follow_now(self) -> None:
+        """As `follow`, without waiting: what changed is taken up soon, and looked for now and then."""
+        now = time.monotonic()
+        if now - self._looked > LOOK_INTERVAL:
+            self._looked = now
+            if _signature(self.settings.config_file) != self._config_seen:
+                self._manager.later(self.follow)
+
     def _offer(self, server: str, definitions: Definitions) -> None:
         if definitions == Definitions():
             self.toolbox.withdraw(server)
         else:
             self.toolbox.publish(server, definitions)
+        if (brought := self._manager.brought()) != self._brought:
+            self._brought = brought
+            self.later(self._keep_brought, brought)
+
+    async def _keep_brought(self, brought: Mapping[str, Any]) -> None:
+        """For the next start, whose first answer comes before the children are known."""
+        with suppress(StateError):
+            await anyio.to_thread.run_sync(keep_brought, self.settings.home, brought)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -194,6 +225,7 @@ class AsyncWarRoom:
     async def _find(self, needs: Sequence[Need], plan: SearchPlan, limit: int) -> FindResult:
         found = await self._catalog.find(needs, plan, limit=limit)
         await self._store.keep_candidates(found.candidates)
+        self._adding.found(found.candidates)
         return found
 
     # --- adding ------------------------------------------------------------------------------
@@ -206,8 +238,11 @@ class AsyncWarRoom:
         parameters: Mapping[str, str] | None = None,
         auto_approve: bool = False,
         asker: Asker | None = None,
+        speech: Speech | None = None,
     ) -> Added:
         """Verify, decide, ask, install, start and expose one candidate, in an exact version or the latest.
+
+        `speech` is that of the host that wants it: the child is spoken to in its era first.
 
         Raises:
             UnknownCandidate, Refusal, MissingInput, InstallError, ChildError, SourceUnavailable.
@@ -219,110 +254,52 @@ class AsyncWarRoom:
                 candidate = await self._catalog.lookup(candidate_id)
         if version is not None:
             candidate = replace(candidate, package=replace(candidate.package, version=version))
-        return await self._add(candidate, parameters or {}, auto_approve=auto_approve, asker=asker)
+        asking = Asking(auto_approve, asker, speech, self.settings.ask_deadline)
+        with self._offering_others(candidate.id):
+            return await self._adding.add(candidate, parameters or {}, asking)
 
-    async def _add(
-        self, candidate: Candidate, values: Mapping[str, str], *, auto_approve: bool, asker: Asker | None
-    ) -> Added:
-        with telling_kept(NOT_ADDED):
-            try:
-                return await self._add_once(candidate, values, auto_approve=auto_approve, asker=asker)
-            except InvalidInput as error:
-                if "taken" not in error.details:
-                    raise
-            # While a person was asked, somebody gave the name to another server: ask for the next name.
-            await self.refresh()
-            return await self._add_once(candidate, values, auto_approve=auto_approve, asker=asker)
+    async def authorize(self, name: str, opener: Opener) -> str | None:
+        """Have a person authorise a remote server, by its name or candidate id; why it will not last, if so.
 
-    async def _add_once(
-        self, candidate: Candidate, values: Mapping[str, str], *, auto_approve: bool, asker: Asker | None
-    ) -> Added:
-        wanted = candidate.package.version
-        candidate = await self._catalog.resolve(candidate)
-        if wanted is not None and candidate.package.version != wanted:
-            raise PackageNotFound(f"{candidate.id} is not served in version {wanted[:40]}.")
-        name = server_name(candidate, [s.name for s in self._manager.servers()])
-        environ = person_environment(os.environ, Path.home())
-        plan = plan_launch(candidate, server=name, values=values, environ=environ)
-        if known := self._same_plan(plan):
-            return Added(known, await self._ready_tools(known.name), new=False)
-        try:
-            ticket = await self._approved(candidate, plan, auto_approve=auto_approve, asker=asker)
-        except ApprovalRequired:
-            # Another call asked the same question, and the answer was used for its addition.
-            if known := self._same_plan(plan):
-                return Added(known, await self._ready_tools(known.name), new=False)
-            raise
-        server = AddedServer(plan, ticket.digest, _approved_by(ticket), datetime.now(UTC))
-        await self._manager.add(server)
-        return Added(server, self.toolbox.tools(name), new=True)
-
-    def _same_plan(self, plan: LaunchPlan) -> AddedServer | None:
-        """The server that already runs exactly this, whatever it is called."""
-        for server in self._manager.servers():
-            if replace(server.plan, server=plan.server) == plan:
-                return server
-        return None
-
-    async def _ready_tools(self, name: str) -> tuple[Exposed, ...]:
-        """The tools of a server that was added before; it is woken, so that `ready` is no guess."""
-        await self._manager.wake(name)
-        return self.toolbox.tools(name)
-
-    async def _approved(
-        self, candidate: Candidate, plan: LaunchPlan, *, auto_approve: bool, asker: Asker | None
-    ) -> Ticket:
-        """Ask for approval while the exact version is fetched and unpacked; nothing of it is run."""
-        fingerprint = digest(plan)
-        checks = check(candidate, plan)
-        decision = decide(
-            candidate,
-            self._policy,
-            auto_approve=auto_approve,
-            remembered=await self.approvals.remembered(fingerprint),
-            checks=checks,
-        )
-        lines = card(candidate, plan, decision, checks)
-        async with self._prefetching(plan.package, decision, asker):
-            return await self.approvals.require(plan, fingerprint, decision, lines, _why(candidate), asker)
-
-    @asynccontextmanager
-    async def _prefetching(
-        self, package: Package, decision: Decision, asker: Asker | None
-    ) -> AsyncIterator[None]:
-        """Fetch a package in the meantime, if a person is being asked; a refusal ends the fetching.
-
-        A failure that may pass is not told if the person was still thinking: by now it may have passed.
+        Raises:
+            InvalidInput: it is no remote server.
+            AuthorizationFailed: nothing was granted.
         """
-        if decision.verdict is not Verdict.ASK or asker is None or package.remote:
+        await self.refresh()
+        known = next((s.plan.package for s in self._manager.servers() if s.name == name), None)
+        kind, _, url = name.partition(":") if known is None else ("remote", "", known.identifier)
+        if kind != "remote" or (known is not None and not known.remote):
+            raise InvalidInput(
+                f"{echoed(name)} is no remote server.",
+                hint="Give the name of an added remote server, or a candidate id of the form remote:URL.",
+            )
+
+        async def present(page: str) -> None:
+            if not await opener.open(page, f"{url} asks for your consent."):
+                raise AuthorizationFailed("The page could not be shown.")
+
+        granted = await self._manager.authorize(name, url, present, deadline=self.settings.ask_deadline)
+        return granted.trouble
+
+    @contextmanager
+    def _offering_others(self, candidate_id: str) -> Iterator[None]:
+        """An error of a server that cannot be had says who could stand in for it."""
+        try:
             yield
-            return
-        # Carried over the task group, which would wrap them.
-        failures: list[WarRoomError] = []
-        answered = False
-
-        async def fetch() -> None:
-            try:
-                await self._manager.prefetch(package)
-            except WarRoomError as error:
-                if answered or not error.retryable:
-                    failures.append(error)
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(fetch)
-            try:
-                yield
-            except WarRoomError as error:
-                failures.insert(0, error)
-                tasks.cancel_scope.cancel()
-            answered = True
-        if failures:
-            raise failures[0]
+        except _UNAVAILABLE as error:
+            if others := self._adding.instead_of(candidate_id):
+                error.details.setdefault("instead", others)
+            raise
 
     # --- the whole flow ----------------------------------------------------------------------
 
     async def handle_incident(
-        self, problem: str | bytes, *, auto_approve: bool = False, asker: Asker | None = None
+        self,
+        problem: str | bytes,
+        *,
+        auto_approve: bool = False,
+        asker: Asker | None = None,
+        speech: Speech | None = None,
     ) -> Incident:
         """The whole flow: analyse, find, verify, ask, add; one server for each need.
 
@@ -338,40 +315,35 @@ class AsyncWarRoom:
         if not needs:
             return Incident(analysis, FindResult((), ()), (), (), (), ())
         found = await self._find(needs, analysis.plan, limit=ATTEMPTS * len(needs))
-        added: list[Added] = []
-        waiting: list[Attempt] = []
-        failed: list[Attempt] = []
+        outcome = Outcome()
         for need in needs:
             offers = [c for c in found.candidates if c.need == need.technology][:ATTEMPTS]
-            await self._cover(need, offers, added, waiting, failed, auto_approve=auto_approve, asker=asker)
-        met = {s.server.plan.candidate_id for s in added} | {a.candidate_id for a in waiting}
+            asking = Asking(auto_approve, asker, speech, self.settings.ask_deadline)
+            await self._cover(need, offers, outcome, asking)
+        met = {s.server.plan.candidate_id for s in outcome.added} | {a.candidate_id for a in outcome.waiting}
         covered = {c.need for c in found.candidates if c.id in met}
         uncovered = tuple(need.technology for need in needs if need.technology not in covered)
-        return Incident(analysis, found, tuple(added), tuple(waiting), tuple(failed), uncovered)
+        return Incident(
+            analysis, found, tuple(outcome.added), tuple(outcome.waiting), tuple(outcome.failed), uncovered
+        )
 
-    async def _cover(
-        self,
-        need: Need,
-        offers: Sequence[Candidate],
-        added: list[Added],
-        waiting: list[Attempt],
-        failed: list[Attempt],
-        *,
-        auto_approve: bool,
-        asker: Asker | None,
-    ) -> None:
-        for candidate in offers:
+    async def _cover(self, need: Need, offers: Sequence[Candidate], outcome: Outcome, asking: Asking) -> None:
+        """Add the first candidate that can be; after a failure those that need no credential come first."""
+        left = list(offers)
+        while left:
+            candidate = left.pop(0)
             try:
-                added.append(await self._add(candidate, {}, auto_approve=auto_approve, asker=asker))
+                outcome.added.append(await self._adding.add(candidate, {}, asking))
                 return
             except ApprovalRequired as error:
-                waiting.append(Attempt(candidate.id, need.technology, error))
+                outcome.waiting.append(Attempt(candidate.id, need.technology, error))
                 return
             except ApprovalDenied as error:
-                failed.append(Attempt(candidate.id, need.technology, error))
+                outcome.failed.append(Attempt(candidate.id, need.technology, error))
                 return
             except WarRoomError as error:
-                failed.append(Attempt(candidate.id, need.technology, error))
+                outcome.failed.append(Attempt(candidate.id, need.technology, error))
+                left.sort(key=lambda c: bool(missing_inputs(c.package, os.environ)))
 
     # --- what is there -----------------------------------------------------------------------
 
@@ -394,11 +366,65 @@ class AsyncWarRoom:
         await self.follow()
         return self.toolbox.search(query, limit)
 
-    async def request(
-        self, server: str, method: str, params: Mapping[str, Any], *, on_progress: Any = None
-    ) -> dict[str, Any]:
-        """Send one MCP request to a server and return its raw result; a sleeping server wakes."""
-        return await self._manager.request(server, method, params, on_progress=on_progress)
+    # --- for a gateway: the way of a proxied call ----------------------------------------------
+
+    @property
+    def owner(self) -> Owner:
+        """Who hears what children ask and tell by themselves."""
+        return self._manager.owner
+
+    @owner.setter
+    def owner(self, owner: Owner) -> None:
+        self._manager.owner = owner
+
+    def line(self, server: str, speech: Speech) -> Child | None:
+        """The child to call for a host that speaks like this, if it is awake."""
+        return self._manager.line(server, speech)
+
+    async def wake(self, server: str, speech: Speech) -> Child:
+        """The same, woken if need be.
+
+        Raises: UnknownServer, ApprovalRequired, InstallError, ChildError, MissingInput.
+        """
+        known = next((s for s in self._manager.servers() if s.name == server), None)
+        with self._offering_others(known.plan.candidate_id if known is not None else ""):
+            return await self._manager.wake(server, speech)
+
+    def count(self, server: str, tool: str, *, seconds: float, error: bool) -> None:
+        """Note one call of a tool."""
+        self._manager.count(server, tool, seconds=seconds, error=error)
+
+    def may_repeat(self, server: str, method: str, params: Mapping[str, Any]) -> bool:
+        """Whether a request that its child did not live to answer may be sent once more."""
+        return self._manager.may_repeat(server, method, params)
+
+    def has_output_schema(self, server: str, tool: str | None) -> bool:
+        """Whether a tool promises structured content."""
+        tools = self.toolbox.tools(server) if tool is not None else ()
+        return any(t.original == tool and t.definition.get("outputSchema") is not None for t in tools)
+
+    def suspect(self, child: Child) -> None:
+        """A call of this child timed out."""
+        self._manager.suspect(child)
+
+    def running(self) -> tuple[Child, ...]:
+        """Every child that is awake."""
+        return self._manager.running()
+
+    async def watch(self, server: str, uris: frozenset[str], speech: Speech) -> None:
+        """Have a server tell of changes of exactly these resources.
+
+        Raises: as `wake`, and RpcError.
+        """
+        await self._manager.watch(server, uris, speech)
+
+    def later(self, work: Callable[..., Coroutine[Any, Any, None]], *given: Any) -> None:
+        """Do something that nobody waits for."""
+        self._manager.later(work, *given)
+
+    def brought(self) -> dict[str, Any]:
+        """What only children bring to the capabilities: `extensions`, by name, and `tasks`."""
+        return self._manager.brought()
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Call an exposed tool and return the child's raw result.
@@ -410,7 +436,10 @@ class AsyncWarRoom:
         await self.follow()
         tool = self.toolbox.resolve(name)
         params = {"name": tool.original, "arguments": dict(arguments)}
-        return await self._manager.request(tool.server, "tools/call", params)
+        try:
+            return await self._manager.request(tool.server, "tools/call", params)
+        except RpcError as error:
+            raise ChildRefused(f"{tool.server} answered: {error.message} (code {error.code}).") from error
 
     async def optimize(self, *, apply: bool = False) -> tuple[Proposal, ...]:
         """What to retire, by a stated rule; with `apply` it is done."""
@@ -442,13 +471,3 @@ def _plan_for(analysis: Analysis) -> SearchPlan:
         return analysis.plan
     words = analysis.text.split()[:12]
     return SearchPlan(keywords=tuple(w.lower() for w in words), queries=(" ".join(words),))
-
-
-def _why(candidate: Candidate) -> str:
-    return (
-        f"for {candidate.need}, score {candidate.score.total}/100" if candidate.need else "asked for by name"
-    )
-
-
-def _approved_by(ticket: Ticket) -> str:
-    return f"{ticket.answered_by or 'unknown'} ({ticket.id})"

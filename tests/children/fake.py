@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def start_daemon() -> None:
 
 
 def initialize(request: dict[str, Any]) -> None:
-    if MODE == "no_initialize":
+    if MODE == "no_initialize" or (MODE == "silent_again" and count() > 0):
         return
     if MODE == "modern":
         refuse(request, -32601, "Method not found")
@@ -131,6 +132,11 @@ def list_tools(request: dict[str, Any]) -> None:
     elif MODE == "broken_tool":
         broken: list[Any] = [{"name": "bare"}, {"inputSchema": OBJECT}, "nonsense", {"name": 3}, TOOLS[0]]
         answer(request, {"tools": [*broken, *TOOLS]})
+    elif MODE == "many_tools":
+        answer(request, {"tools": [*TOOLS, *({"name": f"t{n}", "inputSchema": OBJECT} for n in range(9998))]})
+    elif MODE == "badly_typed":
+        number = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+        answer(request, {"tools": [{**tool, "outputSchema": number} for tool in TOOLS]})
     elif MODE == "no_list":
         refuse(request, -32603, "the list is lost")
     elif MODE == "slow_list":
@@ -139,6 +145,11 @@ def list_tools(request: dict[str, Any]) -> None:
         answer(request, {"resultType": "complete", "tools": TOOLS, "ttlMs": 0, "cacheScope": "private"})
     else:
         answer(request, {"tools": TOOLS})
+    while WAITING:  # calls that are answered once the list was asked for
+        answer(WAITING.pop(), content("gone, and answered"))
+
+
+WAITING: list[dict[str, Any]] = []
 
 
 def call(request: dict[str, Any]) -> None:
@@ -186,7 +197,8 @@ def invalid_utf8(request: dict[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
-def deep(request: dict[str, Any], depth: int = 100_000) -> None:
+def deep(request: dict[str, Any]) -> None:
+    depth = int(request["params"]["arguments"].get("depth", 100_000))
     write(f'{{"jsonrpc": "2.0", "id": {request["id"]}, "result": {{"a": {"[" * depth}{"]" * depth}}}}}')
 
 
@@ -238,11 +250,44 @@ def change_list(request: dict[str, Any]) -> None:
 
 
 def stderr_flood(request: dict[str, Any]) -> None:
-    for _ in range(64):
+    for _ in range(int(request["params"]["arguments"].get("times", 64))):
         sys.stderr.write("e" * 65536)
     sys.stderr.write("\nthe end\n")
     sys.stderr.flush()
     answer(request, content("flooded"))
+
+
+def drip(request: dict[str, Any]) -> None:
+    arguments = request["params"]["arguments"]
+    for letter in json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": content("dripped")}) + "\n":
+        time.sleep(float(arguments["pause"]))
+        sys.stdout.write(letter)
+        sys.stdout.flush()
+
+
+def badly_typed(request: dict[str, Any]) -> None:
+    answer(request, content("no number", structuredContent={"n": "no number"}))
+
+
+def flood(request: dict[str, Any]) -> None:
+    """Notifications by the thousand, before the answer."""
+    arguments = request["params"]["arguments"]
+    note = {"jsonrpc": "2.0", "method": arguments["method"], "params": arguments.get("params", {})}
+    for _ in range(int(arguments["times"])):
+        sys.stdout.write(json.dumps(note) + "\n")
+    answer(request, content("flooded"))
+
+
+def vanish(request: dict[str, Any]) -> None:
+    """The called tool leaves the list in mid-call; the call is answered after the next listing."""
+    del TOOLS[0]
+    WAITING.append(request)
+    send({"method": "notifications/tools/list_changed"})
+
+
+def deaf(request: dict[str, Any]) -> None:
+    """Reads nothing any more."""
+    threading.Event().wait()
 
 
 def error(request: dict[str, Any]) -> None:
@@ -254,7 +299,21 @@ def close_stdout(request: dict[str, Any]) -> None:
     threading.Event().wait()
 
 
-MISBEHAVIOUR = {
+def close_stdin(request: dict[str, Any]) -> None:
+    os.close(0)
+    threading.Event().wait()
+
+
+def ask_back(request: dict[str, Any], method: str = "roots/list") -> None:
+    send({"id": "mine", "method": method})
+    answered = json.loads(sys.stdin.readline())
+    if MODE == "talkative":
+        send({"method": "notifications/message", "params": {"level": "info", "data": "asked"}})
+    said = {key: value for key, value in answered.items() if key in ("result", "error")}
+    answer(request, content(json.dumps(said)))
+
+
+MISBEHAVIOUR: dict[str, Callable[[dict[str, Any]], None]] = {
     "crash": crash,
     "crash_once": crash_once,
     "half_line": half_line_then_crash,
@@ -272,8 +331,16 @@ MISBEHAVIOUR = {
     "no_result": no_result,
     "change_list": change_list,
     "stderr_flood": stderr_flood,
+    "drip": drip,
+    "badly_typed": badly_typed,
+    "flood": flood,
+    "vanish": vanish,
+    "deaf": deaf,
     "error": error,
     "close_stdout": close_stdout,
+    "close_stdin": close_stdin,
+    "ask_back": ask_back,
+    "ping_back": lambda request: ask_back(request, "ping"),
 }
 
 

@@ -9,11 +9,17 @@ import anyio
 import psutil
 
 FAKE = Path(__file__).parent / "fake.py"
+MODERN = Path(__file__).parent / "modern.py"
 
 
 def fake(mode: str, path: Path | None = None) -> list[str]:
     """The argument vector of the fake child."""
     return [sys.executable, "-S", "-E", str(FAKE), mode, *([str(path)] if path else [])]
+
+
+def modern(mode: str, path: Path | None = None) -> list[str]:
+    """The argument vector of the child of 2026-07-28, or of one that has its troubles with it."""
+    return [sys.executable, "-S", "-E", str(MODERN), mode, *([str(path)] if path else [])]
 
 
 def environment() -> dict[str, str]:

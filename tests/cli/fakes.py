@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from tests.cli.values import ANALYSIS, CANDIDATE, SERVER, STATUS
+from warroom_mcp.adding import Added
 from warroom_mcp.approvals import Approvals, Asker
 from warroom_mcp.errors import UnknownServer, WarRoomError
 from warroom_mcp.events import Events, Progress
@@ -11,7 +12,7 @@ from warroom_mcp.models import Analysis, Definitions, FindResult, Proposal, Serv
 from warroom_mcp.settings import Settings
 from warroom_mcp.store.sqlite import SqliteStore
 from warroom_mcp.toolbox import Exposed, Toolbox
-from warroom_mcp.warroom import Added, Incident
+from warroom_mcp.warroom import Incident
 
 TOOL = {"name": "get", "description": "Gets a key.", "inputSchema": {"type": "object"}}
 

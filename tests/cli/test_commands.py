@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from tests.cli.conftest import Invoke
 from tests.cli.fakes import FakeWarRoom, wrapped
 from tests.cli.values import ANALYSIS, CANDIDATE, SERVER
+from warroom_mcp.adding import Added
 from warroom_mcp.cli.app import app
 from warroom_mcp.errors import (
     ApprovalDenied,
@@ -19,7 +20,7 @@ from warroom_mcp.errors import (
     WarRoomError,
 )
 from warroom_mcp.models import FindResult, SourceReport, SourceState
-from warroom_mcp.warroom import Added, Attempt, Incident
+from warroom_mcp.warroom import Attempt, Incident
 
 COMMANDS = sorted(
     command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands

@@ -131,20 +131,3 @@ async def test_any_answer_below_500_is_one(address: str) -> None:
     with anyio.fail_after(10):
         assert await doctor.unreachable(address) is None
         assert await doctor.unreachable(f"{address}/down") == "answers with 503"
-
-
-@pytest.mark.parametrize(
-    ("keeper", "adopted"),
-    [
-        (None, True),
-        ((1, "systemd"), True),
-        ((1, "tini"), True),
-        ((812, "systemd"), True),
-        ((1, "python3.11"), False),
-        ((1, "warroom"), False),
-        ((812, "python"), False),
-        ((812, "host"), False),
-    ],
-)
-def test_a_child_is_an_orphan_when_an_adopter_keeps_it(keeper: tuple[int, str] | None, adopted: bool) -> None:
-    assert doctor.is_adopted(keeper) is adopted

@@ -117,4 +117,5 @@ def test_serving_loads_no_command_line(warroom: Warroom) -> None:
     done = warroom("serve", PYTHONPROFILEIMPORTTIME="1")
     assert done.stdout == ""
     assert done.returncode == 0
-    assert loaded(done.stderr) & {"typer", "readline"} == set()
+    # A host that only looks waits for no more than this.
+    assert loaded(done.stderr) & (HEAVY - {"asyncio"} | {"typer", "readline", "sqlite3"}) == set()

@@ -29,6 +29,32 @@ async def start(engine: LocalEngine, cwd: Path, *argv: str) -> ChildProcess:
     return await engine.spawn(argv, env=environment(), cwd=cwd, name="fake")
 
 
+class Output:
+    """What a child writes to stdout."""
+
+    def __init__(self, child: ChildProcess) -> None:
+        self.data = b""
+        self.over = anyio.Event()
+        self.ends = 0
+        self._news = anyio.Event()
+        child.read(self._take, self._end)
+
+    def _take(self, data: bytes) -> None:
+        self.data += data
+        self._news.set()
+
+    def _end(self) -> None:
+        self.ends += 1
+        self.over.set()
+
+    async def line(self) -> bytes:
+        """Its first line, once it is there."""
+        while b"\n" not in self.data:
+            await self._news.wait()
+            self._news = anyio.Event()
+        return self.data.partition(b"\n")[0]
+
+
 def python(code: str) -> list[str]:
     return [sys.executable, "-S", "-E", "-c", code]
 
@@ -39,18 +65,92 @@ async def test_a_child_gets_exactly_its_environment_and_its_directory(
     code = "import os; print(sorted(os.environ), os.getcwd(), flush=True)"
     with anyio.fail_after(10):
         child = await engine.spawn(python(code), env={"LC_ALL": "C", "GIVEN": "1"}, cwd=tmp_path, name="fake")
-        said = await child.stdout.receive()
+        said = await Output(child).line()
         await child.stop(1)
-    assert said.decode().split("] ") == ["['GIVEN', 'LC_ALL', 'WARROOM_CHILD'", f"{tmp_path}\n"]
+    assert said.decode().split("] ") == ["['GIVEN', 'LC_ALL', 'WARROOM_CHILD'", str(tmp_path)]
 
 
 async def test_a_child_reads_what_is_written_to_it(engine: LocalEngine, tmp_path: Path) -> None:
     with anyio.fail_after(10):
         child = await start(engine, tmp_path, *python("print(input()[::-1], flush=True)"))
-        await child.stdin.send(b"abc\n")
-        assert await child.stdout.receive() == b"cba\n"
+        output = Output(child)
+        child.write(b"abc\n")
+        await output.over.wait()
+        assert output.data == b"cba\n"
         assert await child.wait() == 0
         await child.stop(1)
+    assert output.ends == 1
+
+
+async def test_what_was_written_before_anyone_reads_is_kept(engine: LocalEngine, tmp_path: Path) -> None:
+    with anyio.fail_after(10):
+        child = await start(engine, tmp_path, *python("print('early'); print('late')"))
+        assert await child.wait() == 0
+        output = Output(child)
+        await output.over.wait()
+        await child.stop(1)
+    assert output.data == b"early\nlate\n"
+
+
+async def test_input_that_is_not_taken_is_counted_and_taken_later(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; print(1, flush=True); "
+        "sys.stdin.buffer.readline(); n = len(sys.stdin.buffer.read(3_000_000)); print(n, flush=True)"
+    )
+    size = 3_000_000
+    with anyio.fail_after(20):
+        child = await start(engine, tmp_path, *python("import time; time.sleep(600)"))
+        child.write(b"x" * size)
+        assert 0 < child.unsent <= size
+        assert child.taken + child.unsent == size
+        await child.stop(0.2)
+        assert child.unsent == 0
+        reader = await start(engine, tmp_path, *python(code))
+        output = Output(reader)
+        reader.write(b"\n" + b"y" * size)
+        reader.close_input()
+        await output.over.wait()
+        assert output.data.split() == [b"1", b"3000000"]
+        assert (reader.unsent, reader.taken) == (0, size + 1)
+        await reader.stop(1)
+
+
+async def test_a_child_that_is_gone_is_written_to_in_vain(engine: LocalEngine, tmp_path: Path) -> None:
+    with anyio.fail_after(10):
+        child = await start(engine, tmp_path, *python("pass"))
+        assert await child.wait() == 0
+        child.write(b"hello?\n")
+        child.close_input()
+        child.write(b"hello?\n")
+        await child.stop(1)
+        child.write(b"hello?\n")
+        assert child.unsent == 0
+
+
+async def test_a_child_that_closes_its_input_is_over_after_its_last_output(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    code = "import os, time; os.close(0); print('last', flush=True); time.sleep(600)"
+    with anyio.fail_after(10):
+        child = await start(engine, tmp_path, *python(code))
+        output = Output(child)
+        await output.over.wait()
+        assert output.data == b"last\n"
+        assert child.returncode is None
+        await child.stop(0.2)
+    assert output.ends == 1
+
+
+async def test_the_end_that_was_asked_for_is_told_once(engine: LocalEngine, tmp_path: Path) -> None:
+    with anyio.fail_after(10):
+        child = await start(engine, tmp_path, *python("import sys; sys.stdin.read(); print('bye')"))
+        output = Output(child)
+        await child.stop(4)
+        await output.over.wait()
+    assert output.data == b"bye\n"
+    assert output.ends == 1
 
 
 async def test_a_child_that_leaves_at_end_of_input_is_not_signalled(
@@ -75,7 +175,7 @@ async def test_a_child_that_ignores_everything_is_killed(engine: LocalEngine, tm
     code = "import signal, time; signal.signal(15, 1); print(1, flush=True); time.sleep(600)"
     with anyio.fail_after(10):
         child = await start(engine, tmp_path, *python(code))
-        await child.stdout.receive()
+        await Output(child).line()
         await child.stop(0.2)
     assert child.returncode == -signal.SIGKILL
 

@@ -26,7 +26,7 @@ from warroom_mcp.errors import (
 )
 from warroom_mcp.manager.child import Child
 from warroom_mcp.manager.remote import check_url, open_remote
-from warroom_mcp.models import PackageKind
+from warroom_mcp.models import PackageKind, Speech
 from warroom_mcp.settings import Settings
 
 TOKEN = "Bearer s3cret"
@@ -82,20 +82,25 @@ async def serving(app: Any) -> AsyncIterator[str]:
             server.should_exit = True
 
 
-def make(kind: PackageKind, url: str, token: str | None = TOKEN, **options: Any) -> Child:
+def make(
+    kind: PackageKind, url: str, token: str | None = TOKEN, *, modern: bool = False, **options: Any
+) -> Child:
     settings = Settings(**{"start_deadline": 10, "call_deadline": 10, "stop_deadline": 1, **options})
     headers = {"Authorization": token} if token else {}
     return Child(
         "far",
-        lambda: open_remote(
+        lambda on_request, on_notification: open_remote(
             kind,
             url,
+            on_request,
+            on_notification,
             headers=headers,
             credentials=list(headers),
             max_message_bytes=settings.max_message_bytes,
             read_deadline=10,
         ),
         settings,
+        speech=Speech(modern),
     )
 
 
@@ -135,6 +140,29 @@ async def test_a_remote_server_is_listed_and_called_with_its_credential(kind: Pa
         assert answer["content"][0]["text"] == "42"
         assert child.pid is None
     assert guard.turned_away == 0
+
+
+@pytest.mark.slow
+async def test_a_server_of_both_eras_is_spoken_to_in_that_of_its_host() -> None:
+    app, path = front(PackageKind.HTTP)
+    async with (
+        serving(Guard(app, 401)) as base,
+        running(make(PackageKind.HTTP, base + path, modern=True)) as child,
+    ):
+        assert child.modern
+        answer = await child.request("tools/call", {"name": "double", "arguments": {"number": 21}})
+        assert answer["content"][0]["text"] == "42"
+
+
+@pytest.mark.slow
+async def test_a_server_with_a_handshake_only_is_spoken_to_so_by_every_host() -> None:
+    app, path = front(PackageKind.SSE)
+    async with (
+        serving(Guard(app, 401)) as base,
+        running(make(PackageKind.SSE, base + path, modern=True)) as child,
+    ):
+        answer = await child.request("tools/call", {"name": "double", "arguments": {"number": 4}})
+        assert answer["content"][0]["text"] == "8"
 
 
 @pytest.mark.slow

@@ -1,19 +1,16 @@
-"""The manager with real (fake) children, an installer that installs nothing, and memories made of dicts."""
+"""The manager: servers added, woken, restarted, removed and counted, with real (fake) children."""
 
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
-from tests.children.processes import alive, fake, gone, written
-from warroom_mcp.engine.local import LocalEngine
+from tests.children.processes import alive, gone, written
+from tests.manager.house import Config, Memory, house, server
 from warroom_mcp.errors import (
     ApprovalRequired,
     ChildGone,
@@ -22,154 +19,21 @@ from warroom_mcp.errors import (
     MissingInput,
     StartFailed,
     StateError,
-    StateNotWritable,
     UnknownServer,
 )
-from warroom_mcp.events import Event, Events, ServerChanged, ToolboxChanged
-from warroom_mcp.manager import Manager
-from warroom_mcp.manager.tally import Tally
+from warroom_mcp.events import ToolboxChanged
+from warroom_mcp.manager import child as life
 from warroom_mcp.models import (
-    AddedServer,
     ChildState,
     Definitions,
-    LaunchPlan,
     Package,
     PackageKind,
-    ToolUsage,
+    Speech,
 )
-from warroom_mcp.settings import Settings
+from warroom_mcp.wire.codec import RpcError
 
 # Each test starts real processes.
 pytestmark = pytest.mark.slow
-
-
-class Memory:
-    """A definition store in a dict, which can be told to fail."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Definitions] = {}
-        self.tally = Tally()
-        self.broken = False
-
-    def _check(self) -> None:
-        if self.broken:
-            raise StateNotWritable("the disk is full")
-
-    async def keep_definitions(self, server: str, definitions: Definitions) -> None:
-        self._check()
-        self.kept[server] = definitions
-
-    async def definitions(self, server: str) -> Definitions | None:
-        return self.kept.get(server)
-
-    async def forget(self, server: str) -> None:
-        self.kept.pop(server, None)
-
-    async def add_usage(self, usage: Sequence[ToolUsage]) -> None:
-        self._check()
-        self.tally.add(usage)
-
-    async def usage(self) -> tuple[ToolUsage, ...]:
-        return self.tally.on_top_of(())
-
-
-@dataclass
-class Config:
-    """A config file in memory."""
-
-    servers: dict[str, AddedServer] = field(default_factory=dict)
-    foreign: Mapping[str, str] = field(default_factory=dict)
-    broken: bool = False
-
-    def load(self) -> "Config":
-        return self
-
-    def add(self, server: AddedServer, *, new: bool = False) -> None:
-        if self.broken:
-            raise StateNotWritable("the file cannot be written")
-        self.servers[server.name] = server
-
-    def remove(self, name: str) -> None:
-        if self.broken:
-            raise StateNotWritable("the file cannot be written")
-        self.servers.pop(name, None)
-
-
-@dataclass(frozen=True)
-class Ready:
-    """An installed package whose program is the fake child in the mode that its name says."""
-
-    argv: tuple[str, ...]
-    passes: frozenset[str] = frozenset()
-
-    def command(self, plan: LaunchPlan) -> tuple[str, ...]:
-        return self.argv
-
-
-class Installer:
-    """Installs nothing; counts."""
-
-    def __init__(self, here: Path) -> None:
-        self._here = here
-        self.asked: list[str] = []
-
-    async def install(self, package: Package) -> Ready:
-        self.asked.append(package.identifier)
-        if package.identifier == "missing":
-            raise InstallFailed("it is not there")
-        return Ready(tuple(fake(package.identifier, self._here / package.identifier)))
-
-
-@dataclass
-class House:
-    """A manager and everything around it."""
-
-    manager: Manager
-    memory: Memory
-    config: Config
-    installer: Installer
-    events: list[Event]
-
-    def states(self, name: str) -> list[str]:
-        return [e.state for e in self.events if isinstance(e, ServerChanged) and e.server == name]
-
-    async def state(self, name: str) -> ChildState:
-        return next(one.state for one in await self.manager.statuses() if one.name == name)
-
-    async def pid(self, name: str) -> int:
-        child = self.manager._entries[name].child
-        assert child is not None
-        assert child.pid is not None
-        return child.pid
-
-    async def call(self, name: str, mode: str = "", tool: str = "echo") -> dict[str, Any]:
-        params = {"name": tool, "arguments": {"mode": mode}}
-        return await self.manager.request(name, "tools/call", params)
-
-
-@asynccontextmanager
-async def house(
-    here: Path, config: Config | None = None, memory: Memory | None = None, **options: Any
-) -> AsyncIterator[House]:
-    events = Events()
-    heard: list[Event] = []
-    events.subscribe(heard.append)
-    config, memory, installer = config or Config(), memory or Memory(), Installer(here)
-    deadlines: dict[str, Any] = {"start_deadline": 10, "call_deadline": 10, "stop_deadline": 1}
-    settings = Settings(**{"home": here / "home", **deadlines})
-    engine = LocalEngine()
-    manager = Manager(settings, memory, config, installer, engine, events, **options)
-    with anyio.fail_after(30):
-        async with manager:
-            yield House(manager, memory, config, installer, heard)
-
-
-def server(
-    mode: str = "ok", name: str | None = None, secrets: Mapping[str, str] | None = None
-) -> AddedServer:
-    package = Package(PackageKind.NPM, mode, "1.0.0")
-    plan = LaunchPlan(name or mode, f"npm:{mode}", package, secrets=secrets or {})
-    return AddedServer(plan, "digest", "terminal", datetime.now(UTC))
 
 
 async def test_an_added_server_is_ready_remembered_and_shown(tmp_path: Path) -> None:
@@ -377,8 +241,7 @@ async def test_a_killed_child_is_started_again_at_its_next_call(tmp_path: Path) 
         pid = await our.pid("ok")
         os.kill(pid, signal.SIGKILL)
         await gone([pid])
-        while await our.state("ok") is ChildState.READY:  # noqa: ASYNC110 - the end is a state, no event
-            await anyio.sleep(0.01)
+        await our.becomes("ok", ChildState.FAILED)
         (status,) = await our.manager.statuses()
         assert status.state is ChildState.FAILED
         assert "signal 9" in status.reason
@@ -514,3 +377,93 @@ async def test_a_name_that_is_a_path_is_not_started(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match="cannot be a server's name"):
             await our.manager.add(server(name="../../escape"))
         assert not (tmp_path / "escape").exists()
+
+
+# --- hosts of different eras -----------------------------------------------------------------------
+
+MODERN = Speech(True)
+
+
+async def test_removing_a_server_ends_every_line_to_it(tmp_path: Path) -> None:
+    async with house(tmp_path) as our:
+        await our.manager.add(server("modern/dual"), MODERN)
+        await our.call("dual")
+        lines = our.manager.running()
+        pids = [line.pid for line in lines if line.pid is not None]
+        assert sorted(line.modern for line in lines) == [False, True]
+        (status,) = await our.manager.statuses()
+        assert status.memory_bytes is not None
+        await our.manager.remove("dual")
+        assert not any(alive(pid) for pid in pids)
+        assert our.manager.running() == ()
+        assert our.manager.line("dual", MODERN) is None
+
+
+async def test_a_ready_line_is_had_without_waiting(tmp_path: Path) -> None:
+    async with house(tmp_path, Config({"dual": server("modern/dual")})) as our:
+        assert our.manager.line("dual", MODERN) is None
+        await our.manager.restore()
+        assert our.manager.line("dual", MODERN) is None
+        child = await our.manager.wake("dual", MODERN)
+        assert our.manager.line("dual", MODERN) is child
+        assert our.manager.line("dual", Speech()) is None
+        assert our.manager.line("nobody", MODERN) is None
+
+
+async def test_a_watched_server_tells_all_its_lines_and_one_that_cannot_watch_is_called_all_the_same(
+    tmp_path: Path,
+) -> None:
+    config = Config({"dual": server("modern/dual"), "ok": server()})
+    async with house(tmp_path, config) as our:
+        await our.manager.restore()
+        await our.manager.watch("dual", frozenset({"a://b"}), Speech())
+        assert "resources/subscribe" in await written(tmp_path / "dual")
+        await our.manager.wake("dual", MODERN)  # a line that comes later watches too
+        assert all(line._watched == {"a://b"} for line in our.manager.running())
+        with pytest.raises(RpcError):
+            await our.manager.watch("ok", frozenset({"a://b"}), Speech())
+        with pytest.raises(RpcError):  # and again: nothing was noted that is not so
+            await our.manager.watch("ok", frozenset({"a://b"}), Speech())
+        our.manager._entries["ok"].watched = frozenset({"a://b"})
+        os.kill(await our.pid("ok"), signal.SIGKILL)
+        await our.becomes("ok", ChildState.FAILED)
+        assert await our.call("ok")
+
+
+async def test_what_servers_bring_is_known_of_all(tmp_path: Path) -> None:
+    memory = Memory()
+    memory.kept["ok"] = Definitions(capabilities={"extensions": {"a": {"n": 1}}, "tasks": {"list": {}}})
+    memory.kept["dual"] = Definitions(capabilities={"extensions": {"a": {"n": 2}, "b": {}}})
+    config = Config({"ok": server(), "dual": server("modern/dual")})
+    async with house(tmp_path, config, memory) as our:
+        assert our.manager.brought() == {"extensions": {}}
+        await our.manager.restore()
+        assert our.manager.brought() == {
+            "extensions": {"a": {"n": 1}, "b": {}},
+            "tasks": {"list": {}},
+        }
+
+
+async def test_whether_a_call_may_be_repeated_is_said_by_its_tool(tmp_path: Path) -> None:
+    async with house(tmp_path) as our:
+        await our.manager.add(server())
+        assert our.manager.may_repeat("ok", "tools/call", {"name": "look"})
+        assert not our.manager.may_repeat("ok", "tools/call", {"name": "echo"})
+        assert not our.manager.may_repeat("ok", "tools/call", {"name": "unknown"})
+        assert our.manager.may_repeat("ok", "resources/read", {"uri": "a://b"})
+        assert not our.manager.may_repeat("nobody", "resources/read", {"uri": "a://b"})
+
+
+async def test_a_suspected_child_that_is_wedged_is_ended_and_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(life, "PING_DEADLINE", 0.2)
+    async with house(tmp_path) as our:
+        await our.manager.add(server())
+        child = await our.manager.wake("ok")
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGSTOP)
+        our.manager.suspect(child)
+        await our.becomes("ok", ChildState.FAILED)
+        assert "neither a call nor a ping" in our.manager._entries["ok"].reason
+        assert await our.call("ok")

@@ -3,15 +3,18 @@
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.client.client import Client
 from mcp.client.session import ClientRequestContext, IncomingMessage
 from mcp.client.subscriptions import ToolsListChanged
+from mcp.shared.dispatcher import CallOptions, ProgressFnT
+from mcp.shared.message import SessionMessage
 from mcp_types import (
     ElicitRequestParams,
     ElicitResult,
@@ -20,18 +23,20 @@ from mcp_types import (
     PromptListChangedNotification,
     ResourceListChangedNotification,
     ToolListChangedNotification,
+    jsonrpc_message_adapter,
 )
 
 from tests.catalog.memory import Told, candidate
 from tests.children.processes import fake
-from warroom_mcp import sdk
 from warroom_mcp.catalog import Catalog
 from warroom_mcp.errors import InstallFailed, UnknownCandidate
 from warroom_mcp.events import Events
 from warroom_mcp.models import Candidate, LaunchPlan, Origin, Package, PackageKind
-from warroom_mcp.server.app import build_server
+from warroom_mcp.server.front import Front
+from warroom_mcp.server.gateway import Gateway
 from warroom_mcp.settings import Settings
 from warroom_mcp.warroom import AsyncWarRoom
+from warroom_mcp.wire.peer import ConnectionLost
 
 HANDSHAKE, MODERN = "legacy", "2026-07-28"
 ERAS = (HANDSHAKE, MODERN)
@@ -119,9 +124,21 @@ class Host:
     cards: list[str] = field(default_factory=list)
     news: anyio.Event = field(default_factory=anyio.Event)
 
-    async def raw(self, method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def raw(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        on_progress: ProgressFnT | None = None,
+    ) -> dict[str, Any]:
         """Send a request and return the result object as it came."""
-        return await sdk.raw_request(self.client.session, method, params)
+        session = self.client.session
+        request: dict[str, Any] = {"method": method, "params": json.loads(json.dumps(params or {}))}
+        options: CallOptions = {}
+        session._stamp(request, options)
+        if on_progress is not None:
+            options["on_progress"] = on_progress
+        return await session._dispatcher.send_raw_request(method, request["params"], options)
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any] | None = None, **more: Any
@@ -180,6 +197,46 @@ async def approve(card: str) -> Mapping[str, Any]:
     return APPROVE
 
 
+class Pipes(AbstractAsyncContextManager[Any]):
+    """A gateway at the other end of a host's pipes, for the SDK's client."""
+
+    def __init__(self, room: AsyncWarRoom) -> None:
+        self._room = room
+        self._manager: AbstractAsyncContextManager[Any] = self._opened()
+
+    async def __aenter__(self) -> Any:
+        return await self._manager.__aenter__()
+
+    async def __aexit__(self, *exc: Any) -> None:
+        await self._manager.__aexit__(*exc)
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[Any]:
+        to_host, from_us = anyio.create_memory_object_stream[SessionMessage | Exception](10_000)
+        to_us, from_host = anyio.create_memory_object_stream[SessionMessage](10_000)
+        with to_host, from_us, to_us, from_host:
+            async with anyio.create_task_group() as tasks:
+                gateway = Gateway(self._room)
+                await tasks.start(gateway.run)
+                front = Front(lambda line: _write(to_host, line), lambda: None, is_empty=lambda: False)
+                front.ready(gateway)
+                tasks.start_soon(_feed, front, from_host)
+                yield from_us, to_us
+                front.peer.close(ConnectionLost("the host has left"))
+                tasks.cancel_scope.cancel()
+
+
+def _write(to_host: MemoryObjectSendStream[SessionMessage | Exception], data: bytes) -> None:
+    with suppress(anyio.BrokenResourceError):  # the host has left
+        for line in data.splitlines():
+            to_host.send_nowait(SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False)))
+
+
+async def _feed(front: Front, from_host: MemoryObjectReceiveStream[SessionMessage]) -> None:
+    async for sent in from_host:
+        front.feed(sent.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+
+
 @asynccontextmanager
 async def connected(
     era: str,
@@ -222,14 +279,14 @@ async def connected(
                 await on_change()
 
     client = Client(
-        build_server(room),
+        Pipes(room),
         mode=era,
         elicitation_callback=on_form if form is not None else None,
         message_handler=on_message,
         client_info=Implementation(name=name, version="1") if name else None,
         cache=None,
     )
-    with anyio.fail_after(20):
+    with anyio.fail_after(10):
         async with client, anyio.create_task_group() as tasks:
             host.client = client
             if era == MODERN:

@@ -1,14 +1,15 @@
 """What the host's model reads: short, complete, and with a next step."""
 
 import json
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warroom_mcp.errors import ApprovalRequired
+from warroom_mcp.hosts.route import Route
 from warroom_mcp.models import FindResult, SourceReport, SourceState
 from warroom_mcp.server import answers
+from warroom_mcp.server.answers import Reach
 from warroom_mcp.toolbox import Exposed
 
 
@@ -65,8 +66,18 @@ def test_a_search_names_the_sources_that_did_not_answer() -> None:
 
 
 def test_the_way_to_a_tool_names_a_tool() -> None:
-    native: dict[str, Any] = answers.reach([exposed("look")], "native")
+    native = answers.reach([exposed("look")], Reach(Route.NATIVE))
     assert "s__look" in native["how_to_call"]
-    other = answers.reach([], "use_tool")
+    other = answers.reach([], Reach())
     assert other["route"] == "use_tool"
     assert "use_tool" in other["how_to_call"]
+
+
+def test_a_tool_that_the_host_does_not_list_is_not_called_by_its_name() -> None:
+    two = [exposed("look"), exposed("see")]
+    some = answers.reach(two, Reach(Route.NATIVE, frozenset({"s__look"})))
+    assert (some["route"], some["use_tool_only"]) == ("native", ["s__look"])
+    assert "call s__see directly" in some["how_to_call"]
+    none = answers.reach(two, Reach(Route.NATIVE, frozenset({"s__look", "s__see"})))
+    assert none["route"] == "use_tool"
+    assert 'tool="s__look"' in none["how_to_call"]

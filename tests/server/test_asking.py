@@ -1,6 +1,5 @@
 """How a person is asked in both eras: by a form within the call, or by a call that is parked meanwhile."""
 
-import gc
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -21,8 +20,11 @@ from tests.server.host import (
     official,
     war_room,
 )
+from tests.server.wire import staged
 from warroom_mcp.models import Approver, LaunchPlan, Origin, Package, PackageKind, Ticket, TrustLevel
-from warroom_mcp.server import asking
+from warroom_mcp.server import parking
+from warroom_mcp.server.asking import ParkedFlow, ParkingAsker
+from warroom_mcp.server.caller import Caller
 
 CALL: dict[str, Any] = {"candidate_id": "npm:rich"}
 TICKET = Ticket(
@@ -222,13 +224,14 @@ async def test_a_token_is_good_for_one_answer_to_one_tool(home: Any) -> None:
             ("add_server", "made up"),
             ("add_server", ""),
             ("handle_incident", other["requestState"]),
-            ("add_server", other["requestState"]),
         ):
             arguments = {"problem": "x"} if tool == "handle_incident" else CALL
             with pytest.raises(MCPError, match="Invalid or expired requestState") as caught:
                 await host.call(tool, arguments, **answered({"requestState": state}, APPROVE))
             assert caught.value.code == INVALID_PARAMS
         assert [one["name"] for one in (await host.own("list_servers"))["servers"]] == ["rich"]
+        result = await host.call("add_server", CALL, **answered(other, APPROVE))
+        assert content(result)["candidate_id"] == "npm:ok"
 
 
 @pytest.mark.parametrize("responses", [{}, {"other": APPROVE}, {"approval": {"action": "cancel"}}])
@@ -241,28 +244,26 @@ async def test_a_retry_without_an_answer_leaves_the_ticket(home: Any, responses:
 
 
 async def test_a_token_expires_and_the_ticket_stays(home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = anyio.Event()
-    leave = asking.Parking.leave
+    expired = anyio.Event()
+    expire = ParkedFlow.expire
 
-    def noted(self: asking.Parking, token: str) -> None:
-        leave(self, token)
-        left.set()
+    def noted(self: ParkedFlow) -> None:
+        expire(self)
+        expired.set()
 
-    monkeypatch.setattr(asking.Parking, "leave", noted)
+    monkeypatch.setattr(ParkedFlow, "expire", noted)
     async with connected(MODERN, war_room(home, ask_deadline=0.05)) as host:
         question = await ask(host)
-        await left.wait()
+        await expired.wait()
         with pytest.raises(MCPError, match="expired"):
             await host.call("add_server", CALL, **answered(question, APPROVE))
         assert await host.tickets() == ["pending"]
-        await anyio.wait_all_tasks_blocked()
-        gc.collect()
 
 
 async def test_too_many_parked_calls_leave_tickets_and_harm_nobody(
     home: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "_MAX_PARKED", 1)
+    monkeypatch.setattr(parking, "MAX_PARKED", 1)
     async with connected(MODERN, war_room(home)) as host:
         question = await ask(host)
         second = await host.call("add_server", {"candidate_id": "npm:ok"})
@@ -272,10 +273,10 @@ async def test_too_many_parked_calls_leave_tickets_and_harm_nobody(
 
 
 @pytest.mark.parametrize("retry", [False, True])
-async def test_cancelling_a_request_ends_the_flow_behind_it(retry: bool) -> None:
+async def test_cancelling_a_request_ends_the_flow_behind_it(home: Any, retry: bool) -> None:
     begun, ended = anyio.Event(), anyio.Event()
 
-    async def flow(asker: asking.ParkingAsker) -> dict[str, Any]:
+    async def flow(asker: ParkingAsker) -> dict[str, Any]:
         try:
             if retry:
                 await asker.ask(TICKET)
@@ -285,23 +286,25 @@ async def test_cancelling_a_request_ends_the_flow_behind_it(retry: bool) -> None
             ended.set()
         return {}
 
-    with anyio.fail_after(5):
-        async with anyio.create_task_group() as tasks, anyio.create_task_group() as host:
-            parking = asking.Parking(tasks, ttl=60)
-            if retry:
-                state = (await parking.run("add_server", flow))["requestState"]
-                host.start_soon(parking.resume, "add_server", state, {"approval": APPROVE})
-            else:
-                host.start_soon(parking.run, "add_server", flow)
-            await begun.wait()
-            host.cancel_scope.cancel()
+    async with staged(home) as stage, stage.host(MODERN) as host, anyio.create_task_group() as tasks:
+        taken: list[Caller] = []
+        stage.gateway.take = taken.append  # type: ignore[assignment]
+        places = parking.Parking(60)
+        number = host.call("add_server")
+        ParkedFlow(places, taken[0]).start(tasks, flow)
+        if retry:
+            question = await host.question(number)
+            number = host.call("add_server", {}, **answered(question, APPROVE))
+            places.resume(taken[1])
+        await begun.wait()
+        host.cancel(number)
         await ended.wait()
+        assert not host.has(number)
 
 
 async def test_a_parked_call_ends_with_the_server(home: Any) -> None:
     async with connected(MODERN, war_room(home)) as host:
         await ask(host)
-    gc.collect()
 
 
 async def test_an_incident_asks_once_for_each_need(era: str, home: Any) -> None:

@@ -7,8 +7,13 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from tests.server.host import APPROVE, HANDSHAKE, MODERN, connected, official, war_room
+from tests.server.played import Played
+from tests.server.wire import staged
 from warroom_mcp.events import ToolboxChanged
+from warroom_mcp.models import Definitions
 from warroom_mcp.server import delivery
+from warroom_mcp.server.caller import Host
+from warroom_mcp.server.tools import OWN_TOOLS
 
 # Each test starts real processes.
 pytestmark = pytest.mark.slow
@@ -20,13 +25,13 @@ RICH: dict[str, Any] = {"candidate_id": "npm:rich"}
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was waited for, one entry a time."""
     seen: list[str] = []
-    wait = delivery.Host.wait_for_list
+    wait = Host.wait_for_list
 
-    async def counted(self: delivery.Host) -> None:
+    async def counted(self: Host) -> None:
         seen.append(self.name or "")
         await wait(self)
 
-    monkeypatch.setattr(delivery.Host, "wait_for_list", counted)
+    monkeypatch.setattr(Host, "wait_for_list", counted)
     return seen
 
 
@@ -117,6 +122,16 @@ async def test_a_childs_own_change_is_announced(era: str, home: Any) -> None:
         assert "rich__new11" in await host.names()
 
 
+async def test_a_childs_change_is_announced_after_a_call_that_changed_nothing(home: Any) -> None:
+    child = Played()
+    async with staged(home, child=child) as stage, stage.host(HANDSHAKE) as host:
+        await anyio.wait_all_tasks_blocked()
+        assert await host.own("optimize", apply=True)
+        child.items["tools"].append({"name": "more", "inputSchema": {"type": "object"}})
+        child.tell("notifications/tools/list_changed")
+        await host.hears("notifications/tools/list_changed")
+
+
 async def test_a_change_is_told_while_a_person_decides(era: str, home: Any) -> None:
     decide = anyio.Event()
     asked = anyio.Event()
@@ -154,6 +169,8 @@ async def test_what_another_war_room_removed_is_not_callable(era: str, home: Any
         await host.own("add_server", **RICH)
         async with war_room(home) as other:
             await other.remove_server("rich")
+        # A call looks at the config file now and then, everything else each time.
+        assert await host.names() == list(OWN_TOOLS)
         with pytest.raises(MCPError, match="No tool is exposed"):
             await host.call("rich__look")
 
@@ -186,19 +203,21 @@ async def test_changes_in_one_breath_are_one_announcement_with_the_tools_first(h
 
 
 async def test_a_host_that_left_is_not_announced_to(home: Any) -> None:
-    room = war_room(home)
-    told = delivery.Delivery(room.events, wait=0)
-    told._changed = {"tools"}
-    async with connected(HANDSHAKE, room) as host:
-        await host.names()
-    await told.announce()
+    async with staged(home) as stage, stage.host(HANDSHAKE, "stays") as stays:
+        async with stage.host(HANDSHAKE, "leaves") as leaves, stage.host(MODERN, "listens") as listens:
+            listens.post("subscriptions/listen", notifications={"toolsListChanged": True})
+            await listens.hears("notifications/subscriptions/acknowledged")
+        stage.gateway.war_room.toolbox.publish("some", Definitions(tools=({"name": "act"},)))
+        await stays.hears("notifications/tools/list_changed")
+        assert leaves.told == []
+        assert listens.told == []
+        assert stage.gateway.subscriptions.hosts() == (stays.front.host,)
 
 
 def test_a_host_is_native_only_when_it_was_seen_to_be() -> None:
     def route(name: str | None, relisted: bool | None, native: bool = False) -> str:
-        return delivery.Host(name, relisted=relisted, called_native=native).route
+        return delivery.route(Host(HANDSHAKE, name, relisted=relisted, called_native=native))
 
     assert [route(None, seen) for seen in (None, False, True)] == ["use_tool", "use_tool", "native"]
-    assert [route("claude-code", seen) for seen in (None, True)] == ["use_tool", "native"]
     assert [route("claude-ai", seen) for seen in (None, True)] == ["use_tool", "use_tool"]
     assert route("claude-ai", None, native=True) == "native"

@@ -14,9 +14,8 @@ import anyio
 import pytest
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
-from mcp_types import jsonrpc_message_adapter
 
-from warroom_mcp.server.stdio import Owed
+from warroom_mcp.server.front import MAX_HOST_MESSAGE
 from warroom_mcp.server.tools import OWN_TOOLS
 
 pytestmark = pytest.mark.slow
@@ -163,6 +162,35 @@ def test_a_file_as_stdin_is_answered_and_ends_it(era: str, home: Path, tmp_path:
 
 
 @pytest.mark.parametrize("era", ERAS)
+def test_requests_that_need_everything_loaded_are_answered_though_the_pipe_is_closed(
+    era: str, home: Path
+) -> None:
+    asked = [request(era, n, "tools/call", name="list_servers", arguments={}) for n in (2, 3)]
+    listening = [request(era, 4, "subscriptions/listen", notifications={})] if era == "modern" else []
+    text = b"".join(map(line, [*OPENINGS[era], *asked, *listening]))
+    environ = {**os.environ, "WARROOM_HOME": str(home)}
+    done = subprocess.run(COMMAND, input=text, capture_output=True, env=environ, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    answers = {one["id"]: one for one in map(json.loads, done.stdout.splitlines()) if "id" in one}
+    assert {2, 3} <= answers.keys()
+    assert answers[2]["result"]["structuredContent"]["servers"] == []
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_setting_that_makes_no_sense_is_told_to_the_host_that_needs_it(era: str, home: Path) -> None:
+    async with running(home, WARROOM_CALL_DEADLINE="hunter2") as wire:
+        # The first words need no settings.
+        assert await wire.open(era)
+        for number in (2, 3):
+            await wire.write(request(era, number, "tools/call", name="list_servers", arguments={}))
+            error = (await wire.answer(number))["error"]
+            assert "call_deadline" in error["message"]
+            assert error["data"]["code"] == "invalid_input"
+            assert "hunter2" not in json.dumps(error)
+        assert await wire.leave() == 0
+
+
+@pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("first", [True, False])
 async def test_rubbish_ends_nothing(era: str, home: Path, first: bool) -> None:
     rubbish = [
@@ -186,14 +214,13 @@ async def test_rubbish_ends_nothing(era: str, home: Path, first: bool) -> None:
 
 
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("first", [True, False])
-async def test_a_message_over_the_limit_ends_nothing(era: str, home: Path, first: bool) -> None:
-    async with running(home, WARROOM_MAX_MESSAGE_BYTES="65536") as wire:
-        huge = line(request(era, 8, "tools/call", name="find_tools", arguments={"query": "x" * 300_000}))
-        if first:
-            await wire.write(huge)
+async def test_a_message_over_the_limit_is_refused_by_its_id(era: str, home: Path) -> None:
+    async with running(home) as wire:
         await wire.open(era)
-        await wire.write(huge, request(era, 9, "tools/list"))
+        query = {"query": "x" * MAX_HOST_MESSAGE}
+        await wire.write(request(era, 8, "tools/call", name="find_tools", arguments=query))
+        assert "larger than" in (await wire.answer(8))["error"]["message"]
+        await wire.write(request(era, 9, "tools/list"))
         assert len((await wire.answer(9))["result"]["tools"]) == 9
         assert await wire.leave() == 0
 
@@ -235,37 +262,3 @@ async def test_text_survives_the_way_there_and_back(home: Path) -> None:
         assert answer["error"]["code"] == "unknown_tool"
         assert repr(text[:100]) in answer["error"]["message"]
         assert await wire.leave() == 0
-
-
-def message(value: dict[str, Any]) -> Any:
-    return jsonrpc_message_adapter.validate_json(line(value))
-
-
-async def test_answers_are_owed_until_they_were_written_or_cancelled() -> None:
-    owed = Owed()
-    owed.read(message({"id": 0, "method": "subscriptions/listen", "params": {}}))
-    owed.read(message(INITIALIZED))
-    owed.read(message({"id": 9, "result": {}}))
-    with anyio.fail_after(5):
-        await owed.nothing()
-        for number in (1, 2, "3"):
-            owed.read(message({"id": number, "method": "tools/list"}))
-        async with anyio.create_task_group() as tasks:
-            over = anyio.Event()
-
-            async def wait() -> None:
-                await owed.nothing()
-                over.set()
-
-            tasks.start_soon(wait)
-            settling: list[dict[str, Any]] = [
-                {"id": 2, "result": {}},
-                {"id": "3", "error": {"code": 1, "message": "no"}},
-            ]
-            for answer in settling:
-                await anyio.wait_all_tasks_blocked()
-                assert not over.is_set()
-                owed.written(message(answer))
-            await anyio.wait_all_tasks_blocked()
-            assert not over.is_set()
-            owed.read(message({"method": "notifications/cancelled", "params": {"requestId": 1}}))

@@ -47,7 +47,7 @@ def run_app() -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from warroom_mcp import __version__
+        from warroom_mcp.version import __version__
 
         typer.echo(f"warroom {__version__}")
         raise typer.Exit
@@ -67,11 +67,13 @@ def serve(
     http: Annotated[bool, typer.Option("--http", help="Serve Streamable HTTP at /mcp, not stdio.")] = False,
     host: Annotated[str, typer.Option(help="A loopback address, for --http.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="For --http.")] = 8765,
+    no_token: Annotated[bool, typer.Option("--no-token", help="Let every local program in.")] = False,
 ) -> None:
     """Run the MCP server that hosts talk to, on stdin and stdout."""
     from warroom_mcp.cli import serving
 
-    raise typer.Exit(serving.serve(http=http, host=host, port=port))
+    code = serving.serve_http(host, port, open_to_all=no_token) if http else serving.serve()
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -166,6 +168,17 @@ def remove(name: ServerName, json: Json = False) -> None:
     from warroom_mcp.cli import running, servers
 
     running.run(lambda session: servers.remove(session, name), as_json=json)
+
+
+@app.command()
+def authorize(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A remote server, or its candidate id.")],
+    json: Json = False,
+) -> None:
+    """Give a remote server the consent it asks for, in a browser."""
+    from warroom_mcp.cli import running, servers
+
+    running.run(lambda session: servers.authorize(session, name), as_json=json)
 
 
 @app.command()

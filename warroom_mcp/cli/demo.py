@@ -17,6 +17,7 @@ from rich.console import RenderableType
 from rich.rule import Rule
 
 from warroom_mcp import shapes
+from warroom_mcp.adding import Added
 from warroom_mcp.approvals import Answer, Asker
 from warroom_mcp.cli import failing, views
 from warroom_mcp.cli.preparing import load_settings
@@ -24,7 +25,6 @@ from warroom_mcp.cli.running import Session, opened, show, write_json
 from warroom_mcp.errors import Refusal, UnknownTool, WarRoomError
 from warroom_mcp.models import Candidate, Ticket
 from warroom_mcp.toolbox import Exposed
-from warroom_mcp.warroom import Added
 
 PINNED = "demo: pinned version and integrity"
 _LOOK_DEADLINE = 60.0

@@ -9,18 +9,15 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 
 from warroom_mcp.cli import admin, failing, views
 from warroom_mcp.cli.preparing import load_settings
 from warroom_mcp.cli.running import Outcome
+from warroom_mcp.engine.orphans import find_orphans
 from warroom_mcp.errors import MissingInput, StateNotWritable, WarRoomError
 from warroom_mcp.settings import Settings
-
-if TYPE_CHECKING:
-    from psutil import Process
 
 OK, NOTE, BROKEN = "ok", "note", "broken"
 OLDEST_PYTHON = (3, 11)
@@ -28,8 +25,6 @@ REACH_DEADLINE = 5.0
 """Seconds for one address to answer; they are asked at the same time."""
 ORPHAN_DEADLINE = 5.0
 """Seconds for a look at the process table."""
-_ADOPTERS = ("systemd", "init", "launchd")
-"""Processes that take in those whose parent died, besides the one with the id 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +177,8 @@ async def _orphans() -> Check:
     if found is None:
         return Check("orphans", NOTE, "the process table could not be read in time")
     if found:
-        return Check("orphans", BROKEN, f"servers without a War Room are running: {found}. End them.")
+        said = f"servers without a War Room are running: {found}. The next server to start ends them."
+        return Check("orphans", BROKEN, said)
     return Check("orphans", OK, "none")
 
 
@@ -190,47 +186,4 @@ async def _within(seconds: float, work: Callable[[], list[int]]) -> list[int] | 
     with anyio.move_on_after(seconds):
         run: Awaitable[list[int]] = anyio.to_thread.run_sync(work, abandon_on_cancel=True)
         return await run
-    return None
-
-
-def find_orphans() -> list[int]:
-    """Process ids of children whose War Room died; only this user's processes can be looked into."""
-    import psutil
-
-    from warroom_mcp.engine.reaper import MARKER
-
-    found: list[int] = []
-    for process in psutil.process_iter():
-        try:
-            if MARKER in process.environ() and is_adopted(_keeper(process, MARKER)):
-                found.append(process.pid)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
-def is_adopted(keeper: tuple[int, str] | None) -> bool:
-    """Whether a child's nearest ancestor outside of its family (id, name) is no War Room but an adopter.
-
-    A War Room may itself be the first process of a container: then it runs in a Python.
-    """
-    if keeper is None:
-        return True
-    pid, name = keeper
-    if name.startswith(("python", "warroom", "uv")):
-        return False
-    return pid == 1 or name in _ADOPTERS
-
-
-def _keeper(process: "Process", marker: str) -> tuple[int, str] | None:
-    """The nearest ancestor that is no child of a War Room; one that cannot be looked into is none."""
-    import psutil
-
-    for parent in process.parents():
-        try:
-            marked = marker in parent.environ()
-        except (psutil.Error, OSError):
-            marked = False
-        if not marked:
-            return parent.pid, parent.name()
     return None

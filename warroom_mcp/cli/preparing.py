@@ -1,11 +1,44 @@
 """What a command needs before it can start: settings that are valid, and the problem's bytes."""
 
+from __future__ import annotations
+
 import os
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from warroom_mcp.errors import ConfigCorrupt, InvalidInput
-from warroom_mcp.settings import Settings, find_home
+from warroom_mcp.places import find_home
+
+if TYPE_CHECKING:
+    from warroom_mcp.settings import Settings
+
+
+def check_settings_file() -> None:
+    """See that `settings.toml` is TOML, if there is one: what can be told before anything is loaded.
+
+    Raises:
+        ConfigCorrupt: it is not, or cannot be read.
+    """
+    file = find_home() / "settings.toml"
+    with _reading(file), suppress(FileNotFoundError):
+        tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigCorrupt(f"{file} cannot be used: {error}.", details={"path": str(file)}) from error
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ConfigCorrupt(f"{file} cannot be read: {why}.", details={"path": str(file)}) from error
 
 
 def load_settings() -> Settings:
@@ -17,9 +50,12 @@ def load_settings() -> Settings:
     """
     from pydantic import ValidationError
 
+    from warroom_mcp.settings import Settings
+
     file = find_home() / "settings.toml"
     try:
-        return Settings()
+        with _reading(file):
+            return Settings()
     except ValidationError as error:
         # Values are not repeated: nobody knows what was put there by mistake.
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
@@ -27,11 +63,6 @@ def load_settings() -> Settings:
             f"The settings are not valid: {faults}.",
             hint=f"Correct the environment variable (WARROOM_ and the name), or {file}.",
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigCorrupt(f"{file} cannot be used: {error}.", details={"path": str(file)}) from error
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise ConfigCorrupt(f"{file} cannot be read: {why}.", details={"path": str(file)}) from error
 
 
 def read_problem(words: list[str], limit: int) -> bytes:

@@ -1,12 +1,17 @@
 """The commands about servers and their tools: add, list, remove, optimize, tools, call, stats."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
+
+import anyio
 
 from warroom_mcp import shapes
 from warroom_mcp.cli import failing, views
 from warroom_mcp.cli.running import Outcome, Session
+from warroom_mcp.cli.visible import visible
 from warroom_mcp.errors import InvalidArguments, InvalidInput
 
 
@@ -30,6 +35,26 @@ async def remove(session: Session, name: str) -> Outcome:
     """Stop and forget a server."""
     await session.war_room.remove_server(name)
     return Outcome({"removed": name}, views.removed)
+
+
+async def authorize(session: Session, name: str) -> Outcome:
+    """Have the person authorise a remote server."""
+    trouble = await session.war_room.authorize(name, BrowserOpener())
+    return Outcome({"authorized": name, **({"note": trouble} if trouble else {})}, views.authorized)
+
+
+class BrowserOpener:
+    """Shows a page in the person's browser; its address goes to stderr as well, for those without one."""
+
+    async def open(self, url: str, why: str) -> bool:
+        """Open the page."""
+        import webbrowser
+
+        sys.stderr.write(f"{visible(why)}\nOpen this page to agree:\n{visible(url)}\n")
+        sys.stderr.flush()
+        with suppress(webbrowser.Error):
+            await anyio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
+        return True
 
 
 async def optimize(session: Session, *, apply: bool) -> Outcome:

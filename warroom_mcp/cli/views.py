@@ -197,6 +197,13 @@ def removed(answer: Answer) -> Lines:
     yield line(f"{answer['removed']} is stopped and forgotten.")
 
 
+def authorized(answer: Answer) -> Lines:
+    """That a remote server has the person's consent."""
+    yield line(f"{answer['authorized']} is authorised.")
+    if note := answer.get("note"):
+        yield line(note)
+
+
 def pending(answer: Answer) -> Lines:
     """Every question that waits, with its whole card."""
     if not answer["pending"]:

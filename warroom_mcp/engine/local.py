@@ -4,31 +4,34 @@ import asyncio
 import contextlib
 import errno
 import os
-import secrets
 import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import anyio
 import psutil
 from anyio import to_thread
-from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 
 from warroom_mcp.engine import reaper
+from warroom_mcp.engine.orphans import end_orphans, new_marker
 from warroom_mcp.engine.watch import Watchdog
 from warroom_mcp.errors import StartFailed
 
 TAIL_BYTES = 16 * 1024
 REAP_DEADLINE = 2.0
 """Seconds for the operating system to report a death after SIGKILL."""
+LAST_OUTPUT = 0.5
+"""Seconds in which output still counts after a child closed its stdin."""
 LAST_WORDS_DEADLINE = 0.2
 """Seconds that a dead child's stderr is still read: a process it left behind may hold the pipe open."""
 SWEEPS = 20
 """Rounds over the process table; a tree that forks while it is killed needs more than one."""
 
+# Without a free file descriptor the process table cannot be read, without a free thread nobody can wait.
+_EXHAUSTED = (OSError, RuntimeError)
 _HINTS = {
     errno.ENOENT: "The program or its directory does not exist: install the runtime that it needs.",
     errno.EACCES: "The program may not be executed: check its permissions.",
@@ -45,6 +48,8 @@ class LocalEngine:
 
     def __init__(self) -> None:
         self._watchdog = Watchdog()
+        self._swept = False
+        self._sweeping: asyncio.Future[int] | None = None
 
     async def spawn(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, name: str
@@ -53,7 +58,11 @@ class LocalEngine:
 
         Raises: StartFailed.
         """
-        marker = secrets.token_hex(16)
+        if not self._swept:
+            self._swept = True
+            # What a War Room left behind that died together with its watchdog; nobody waits for it.
+            self._sweeping = asyncio.ensure_future(to_thread.run_sync(end_orphans, abandon_on_cancel=True))
+        marker = new_marker()
         with anyio.CancelScope(shield=True):  # a cancellation in the gap would leave a process behind
             try:
                 self._watchdog.expect(marker)
@@ -62,16 +71,17 @@ class LocalEngine:
                 self._watchdog.forget(marker)
                 raise _start_failed(name, argv, error) from error
             else:
-                self._watchdog.started(marker, process.pid)
+                self._watchdog.started(marker, process.transport.get_pid())
             finally:
                 await self._watchdog.settle()
         return LocalProcess(process, marker, self._watchdog)
 
-    async def _open(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Process:
+    async def _open(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> "_Pipes":
         if not argv:
             raise ValueError("there is nothing to start")
-        return await anyio.open_process(
-            list(argv),
+        _, pipes = await asyncio.get_running_loop().subprocess_exec(
+            _Pipes,
+            *argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -79,9 +89,12 @@ class LocalEngine:
             cwd=cwd,
             start_new_session=sys.platform != "win32",
         )
+        return pipes
 
     async def aclose(self) -> None:
         """Let the watchdog go: it ends what is still registered, and leaves."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         with anyio.CancelScope(shield=True):
             await self._watchdog.settle()
         self._watchdog.close()
@@ -98,42 +111,124 @@ def _start_failed(name: str, argv: Sequence[str], error: OSError | ValueError) -
     return StartFailed(f"{name} could not be started: {error}", hint="Correct its arguments and environment.")
 
 
+class _Pipes(asyncio.SubprocessProtocol):
+    """The three pipes of a process, and its exit."""
+
+    def __init__(self) -> None:
+        self.tail = _Tail(TAIL_BYTES)
+        self.exited = asyncio.Event()
+        self.all_said = asyncio.Event()
+        self.transport: asyncio.SubprocessTransport
+        self._early: list[bytes] | None = []
+        self._over = False
+        self.asked_to_leave = False
+        self._on_data: Callable[[bytes], None] | None = None
+        self._on_end: Callable[[], None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.SubprocessTransport)
+        self.transport = transport
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 2:
+            self.tail.add(data)
+        elif self._on_data is not None:
+            self._on_data(data)
+        elif self._early is not None:
+            self._early.append(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd == 2:
+            self.all_said.set()
+        elif fd == 1:
+            self._end()
+        elif not self.asked_to_leave:
+            # It can be asked nothing any more; what it said before may still be on its way.
+            asyncio.get_running_loop().call_later(LAST_OUTPUT, self._end)
+
+    def _end(self) -> None:
+        if not self._over:
+            self._over = True
+            if self._on_end is not None:
+                self._on_end()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def read(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        early, self._early = self._early or [], None
+        for data in early:
+            on_data(data)
+        self._on_data, self._on_end = on_data, on_end
+        if self._over:
+            on_end()
+
+    def stdin(self) -> asyncio.WriteTransport | None:
+        pipe = self.transport.get_pipe_transport(0)
+        return pipe if isinstance(pipe, asyncio.WriteTransport) else None
+
+
 class LocalProcess:
     """One local child, its ring of last words, and the end of its whole tree."""
 
-    def __init__(self, process: Process, marker: str, watchdog: Watchdog) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self.stdin: ByteSendStream = process.stdin
-        self.stdout: ByteReceiveStream = process.stdout
-        self._process = process
+    def __init__(self, pipes: _Pipes, marker: str, watchdog: Watchdog) -> None:
+        self._pipes = pipes
+        self._pid = pipes.transport.get_pid()
         self._marker = marker
         self._watchdog = watchdog
-        self._tail = _Tail(TAIL_BYTES)
-        # A task of the event loop's own: a child outlives the call that spawned it.
-        self._drain = asyncio.get_running_loop().create_task(_drain(process.stderr, self._tail))
         self._lock = anyio.Lock()
         self._stopped = False
+        self._written = 0
 
     @property
     def pid(self) -> int:
         """The child's process id, which is also its group's and session's."""
-        return self._process.pid
+        return self._pid
 
     @property
     def returncode(self) -> int | None:
         """None while it runs; negative for the signal that ended it."""
-        return self._process.returncode
+        return self._pipes.transport.get_returncode()
+
+    def read(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        """See `ChildProcess.read`."""
+        self._pipes.read(on_data, on_end)
+
+    def write(self, data: bytes) -> None:
+        """See `ChildProcess.write`; a child that closed its stdin gets nothing."""
+        pipe = self._pipes.stdin()
+        if pipe is not None and not pipe.is_closing():
+            self._written += len(data)
+            pipe.write(data)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that were written and not taken yet."""
+        pipe = self._pipes.stdin()
+        return pipe.get_write_buffer_size() if pipe is not None else 0
+
+    @property
+    def taken(self) -> int:
+        """See `ChildProcess.taken`."""
+        return self._written - self.unsent
+
+    def close_input(self) -> None:
+        """See `ChildProcess.close_input`."""
+        self._pipes.asked_to_leave = True
+        if (pipe := self._pipes.stdin()) is not None:
+            pipe.close()
 
     def stderr_tail(self) -> str:
         """The last words, at most 16 KB, undecodable bytes replaced."""
-        return self._tail.text()
+        return self._pipes.tail.text()
 
     async def wait(self) -> int:
         """Wait until it exited and its last words are read, or can no longer be waited for."""
-        code = await self._process.wait()
-        await asyncio.wait([self._drain], timeout=LAST_WORDS_DEADLINE)
+        await self._pipes.exited.wait()
+        with anyio.move_on_after(LAST_WORDS_DEADLINE):
+            await self._pipes.all_said.wait()
+        code = self.returncode
+        assert code is not None
         return code
 
     async def stop(self, grace: float) -> None:
@@ -142,17 +237,19 @@ class LocalProcess:
             async with self._lock:
                 if self._stopped:
                     return
-                family = await to_thread.run_sync(_descendants, self.pid)
+                family = await self._family()
                 await self._leave(grace)
-                await self._sweep(family)
-                await self._release()
+                swept = await self._sweep(family)
+                self._pipes.transport.close()
                 self._stopped = True
-                self._watchdog.forget(self._marker)
+                if swept:
+                    self._watchdog.forget(self._marker)
+                else:
+                    self._watchdog.end(self._marker)
 
     async def _leave(self, grace: float) -> None:
         """Ask politely: end of input, then SIGTERM."""
-        with contextlib.suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            await self.stdin.aclose()
+        self.close_input()
         if await self._exits_within(grace / 2):
             return
         _signal_group(self.pid, signal.SIGTERM)
@@ -162,23 +259,29 @@ class LocalProcess:
 
     async def _exits_within(self, seconds: float) -> bool:
         with anyio.move_on_after(seconds):
-            await self._process.wait()
-        return self._process.returncode is not None
+            await self._pipes.exited.wait()
+        return self.returncode is not None
 
-    async def _sweep(self, family: list[psutil.Process]) -> None:
-        """Kill the group, the marked processes, and the descendants known before the end."""
+    async def _family(self) -> list[psutil.Process]:
+        try:
+            return await to_thread.run_sync(_descendants, self.pid)
+        except _EXHAUSTED:
+            return []
+
+    async def _sweep(self, family: list[psutil.Process]) -> bool:
+        """Kill the group, the marked processes, and the descendants known before the end.
+
+        False if there is no telling who is left.
+        """
         _kill_group(self.pid)
-        for _ in range(SWEEPS):
-            if not await to_thread.run_sync(_kill_left, self._marker, family):
-                return
-            await anyio.sleep(0.01)
-
-    async def _release(self) -> None:
-        """Give the pipes back; one that a survivor holds open is closed on this side."""
-        self._drain.cancel()
-        await asyncio.wait([self._drain])
-        if self._process.returncode is not None:
-            await self._process.aclose()
+        try:
+            for _ in range(SWEEPS):
+                if not await to_thread.run_sync(_kill_left, self._marker, family):
+                    break
+                await anyio.sleep(0.01)
+        except _EXHAUSTED:
+            return False
+        return True
 
 
 class _Tail:
@@ -197,14 +300,6 @@ class _Tail:
 
     def text(self) -> str:
         return b"".join(self._chunks)[-self._size :].decode("utf-8", "replace")
-
-
-async def _drain(stream: ByteReceiveStream, tail: _Tail) -> None:
-    with contextlib.suppress(
-        anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError, OSError
-    ):
-        while True:
-            tail.add(await stream.receive())
 
 
 def _signal_group(pid: int, signum: int) -> None:

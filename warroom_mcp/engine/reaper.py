@@ -6,6 +6,7 @@ that only War Room can write to. War Room writes one line per fact:
     +marker         a child with this marker is about to start
     +marker pgid    it started, as the leader of this process group
     -marker         it is gone, with everything it started
+    !marker         it is gone, and what it started is to be ended now
 
 The end of input means that War Room is dead, by whatever means: the watchdog then ends all that is left
 and leaves. It has a session of its own and is no child of War Room's, so that neither a signal to War Room's
@@ -43,7 +44,12 @@ def listen(stream: int, watched: Watched) -> None:
     while chunk := os.read(stream, 65536):
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            note(line.decode("ascii", "replace").strip(), watched)
+            fact = line.decode("ascii", "replace").strip()
+            if fact.startswith("!"):
+                watched.pop(fact[1:], None)  # its group was killed, and may be somebody else's by now
+                end_all({fact[1:]: None})
+            else:
+                note(fact, watched)
 
 
 def marked(markers: set[str]) -> set[int]:

@@ -48,6 +48,11 @@ class Watchdog:
         self._watched.pop(marker, None)
         self._tell(f"-{marker}")
 
+    def end(self, marker: str) -> None:
+        """It is gone, and War Room cannot look for what it started: the watchdog does."""
+        self._watched.pop(marker, None)
+        self._tell(f"!{marker}")
+
     async def settle(self) -> None:
         """Collect the short-lived process that put the watchdog out of War Room's process tree."""
         launcher, self._launcher = self._launcher, None

@@ -1,40 +1,33 @@
-"""One running child: started, asked what it offers, called, and watched until its end, by one task.
-
-Imports the SDK, so it is imported itself when the first child starts.
-"""
+"""One running child: started, asked what it offers, called, and watched until its end, by one task."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any
 
 import anyio
-import httpx2
-import mcp_types as types
 from anyio.abc import TaskStatus
-from mcp.client.client import Client
-from mcp.client.session import ClientSession
-from mcp.client.subscriptions import SubscriptionLost
-from mcp.shared.exceptions import MCPError
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import ValidationError
+from msgspec import Raw
 
-from warroom_mcp import sdk
 from warroom_mcp.errors import (
     CallTimeout,
     ChildGone,
     ChildProtocolError,
+    InvalidArguments,
     StartFailed,
     StartTimeout,
     WarRoomError,
 )
+from warroom_mcp.manager.handshake import Met, OtherEra, envelope, meet
+from warroom_mcp.manager.link import Link, OpenLink
 from warroom_mcp.manager.listing import KINDS, Listing, list_offers
-from warroom_mcp.manager.stdio import BrokenAnswer
-from warroom_mcp.models import Definitions
+from warroom_mcp.models import Definitions, Speech
 from warroom_mcp.settings import Settings
+from warroom_mcp.wire.codec import Fields, RpcError, encode, fields_of, value_of
+from warroom_mcp.wire.peer import BrokenAnswer, ConnectionLost, Incoming, Peer, Sink, Unanswered
+from warroom_mcp.wire.protocol import OF_ONE_HOP, PROGRESS_TOKEN
 
 LONGEST_CALL = 3600.0
 """Seconds after which a call ends whatever progress it reports; the specification asks for such a bound."""
@@ -44,39 +37,37 @@ RELIST_INTERVAL = 1.0
 """Seconds between two listings, however often a child announces changes."""
 END_DEADLINE = 2.0
 """Seconds that a failed call waits to learn why the child is gone."""
+PING_DEADLINE = 5.0
+"""Seconds in which a child that let a call time out shows that it is alive."""
 
-_OTHER_ERA = frozenset(
-    {types.METHOD_NOT_FOUND, types.INVALID_REQUEST, types.INVALID_PARAMS, types.UNSUPPORTED_PROTOCOL_VERSION}
-)
-"""How servers of the modern era refuse `initialize`."""
-
+_CHANGES = {
+    "notifications/tools/list_changed": frozenset({"tools"}),
+    "notifications/prompts/list_changed": frozenset({"prompts"}),
+    "notifications/resources/list_changed": frozenset({"resources", "templates"}),
+}
 OnChanged = Callable[[Definitions, frozenset[str]], Awaitable[None]]
 
 
-class Link(Protocol):
-    """A connection to a child; `StdioLink` and `RemoteLink` are such."""
+class Owner:
+    """Who hears what a child asks and tells by itself; the one that hears nothing refuses."""
 
-    closed: anyio.Event
-    ready: bool
-    rubbish: int
+    def began(self, child: Child) -> None:
+        """The child is ready."""
 
-    @property
-    def pid(self) -> int | None: ...
-    def transport(self) -> AbstractAsyncContextManager[Any]: ...
-    def refusal(self) -> WarRoomError | None: ...
-    def reason(self) -> str: ...
-    def last_words(self) -> str: ...
-    async def autopsy(self) -> None: ...
+    def asked(self, child: Child, incoming: Incoming) -> None:
+        """The child asks something of its client."""
+        incoming.fail(RpcError(-32601, f"Nobody here answers {incoming.method[:80]}"))
 
-
-OpenLink = Callable[[], AbstractAsyncContextManager[Link]]
+    def told(self, child: Child, method: str, params: Raw) -> None:
+        """The child tells something that is not about its lists."""
 
 
 class Child:
     """A child from start to end. `run` is its task; everything else may be called from anywhere.
 
-    `definitions` and `protocol_version` hold what it said last; `failure` why it ended, None as long as it
-    runs or when it was stopped on purpose; `over` is set when its task is done.
+    `definitions` and `met` hold what it said last; `failure` why it ended, None as long as it runs or when
+    it was stopped on purpose; `over` is set when its task is done. `speech` is how it is spoken to at
+    first; `only` says that it is known to speak nothing else.
     """
 
     def __init__(
@@ -85,32 +76,45 @@ class Child:
         open_link: OpenLink,
         settings: Settings,
         *,
-        modern: bool = False,
+        speech: Speech | None = None,
+        only: bool = False,
+        owner: Owner | None = None,
         on_changed: OnChanged | None = None,
-        client_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.definitions = Definitions()
         self.notes: tuple[str, ...] = ()
-        self.protocol_version: str | None = None
+        self.met: Met | None = None
         self.failure: WarRoomError | None = None
         self.over = anyio.Event()
+        self.farewell = "It has ended."
+        self.in_use = 0
+        self.log_level: str | None = None
+        self.used = anyio.current_time()
         self._open_link = open_link
         self._settings = settings
-        self._modern = modern
+        self._speech = speech or Speech()
+        self._only = only
+        self._owner = owner or Owner()
         self._on_changed = on_changed
-        self._client_options = dict(client_options or {})
         self._link: Link | None = None
-        self._session: ClientSession | None = None
+        self._peer: Peer | None = None
         self._asked = False
         self._ending = anyio.Event()
         self._changed_kinds: set[str] = set()
         self._changed = anyio.Event()
+        self._watched: frozenset[str] = frozenset()
+        self._listening: anyio.CancelScope | None = None
 
     @property
     def ready(self) -> bool:
         """Whether it takes requests."""
-        return self._session is not None and not self._ending.is_set()
+        return self._peer is not None and not self._ending.is_set()
+
+    @property
+    def modern(self) -> bool:
+        """Whether it speaks the era without a handshake."""
+        return self.met is not None and self.met.modern
 
     @property
     def pid(self) -> int | None:
@@ -120,11 +124,11 @@ class Child:
     @property
     def rubbish(self) -> int:
         """How many lines that are no messages it has printed."""
-        return self._link.rubbish if self._link else 0
+        return self._link.peer.rubbish if self._link else 0
 
-    def stop(self) -> None:
-        """Ask it to end; `over` tells when it has."""
-        self._asked = True
+    def stop(self, farewell: str = "It was stopped.") -> None:
+        """Ask it to end, and say why; `over` tells when it has."""
+        self._asked, self.farewell = True, farewell
         self._ending.set()
 
     # --- the task ----------------------------------------------------------------------------
@@ -136,75 +140,113 @@ class Child:
             StartFailed, StartTimeout, ChildProtocolError: before it was ready; later nothing is raised.
         """
         try:
-            if self._modern or not await self._live("legacy", task_status):
-                await self._live("auto", task_status)
+            await self._live(self._speech, task_status)
+        except OtherEra as refused:
+            await self._in_the_other_era(task_status, refused)
         except Exception as error:  # a child's end must never be the gateway's
-            failure = self._explain(_innermost(error))
-            if not self._was_ready:
-                raise failure from error
-            self.failure = None if self._asked else failure
+            self._note(error)
         finally:
-            self._session = None
-            self._ending.set()
-            self.over.set()
+            self._over()
 
-    async def _live(self, mode: str, task_status: TaskStatus[None]) -> bool:
-        """One connection from opening to closing; False if the child wants the other protocol era."""
+    async def _in_the_other_era(self, task_status: TaskStatus[None], refused: OtherEra) -> None:
+        other = Speech(not self._speech.modern, self._speech.capabilities)
+        self._only = True
+        try:
+            await self._live(other, task_status)
+        except OtherEra as error:
+            raise self._explain(error) from error
+        except Exception as error:
+            told = refused.__cause__
+            if isinstance(told, RpcError) and isinstance(_innermost(error), RpcError):
+                error = told  # it knows this era even less: what it said in its own is the reason
+            self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        failure = self._explain(_innermost(error))
+        if not self._was_ready:
+            raise failure from error
+        self.failure = None if self._asked else failure
+
+    def _over(self) -> None:
+        self._peer = None
+        self._ending.set()
+        self.over.set()
+
+    async def _live(self, speech: Speech, task_status: TaskStatus[None]) -> None:
+        """One connection from opening to closing."""
         # One scope around everything, opened up when the child is ready: a scope around the entering
-        # alone would be left while the task groups of the client still stand in it.
+        # alone would be left while the task groups of the connection still stand in it.
         with anyio.CancelScope(deadline=anyio.current_time() + self._settings.start_deadline) as scope:
             try:
-                async with self._open_link() as link:
+                async with self._open_link(self._was_asked, self._heard) as link:
                     self._link = link
-                    async with self._client(link, mode) as client:
-                        scope.deadline = anyio.current_time() + self._settings.list_deadline
-                        await self._introduce(client)
-                        scope.deadline = math.inf
-                        link.ready = True
-                        self._session = client.session
-                        task_status.started()
-                        await self._until_over(client, link)
-                        self._session = None
-                        # A remote server is told goodbye, and may not answer.
-                        scope.deadline = anyio.current_time() + self._settings.stop_deadline
-            except Exception as error:
-                if mode == "legacy" and _wants_other_era(_innermost(error)):
-                    return False
+                    self.met = await self._meet(link, speech)
+                    link.speaks(self.met.version)
+                    scope.deadline = anyio.current_time() + self._settings.list_deadline
+                    await self._introduce(link)
+                    scope.deadline = math.inf
+                    link.ready = True
+                    self._peer = link.peer
+                    self.used = anyio.current_time()
+                    self._owner.began(self)
+                    task_status.started()
+                    await self._until_over(link)
+                    self._peer = None
+                    # A remote server is told goodbye, and may not answer.
+                    scope.deadline = anyio.current_time() + self._settings.stop_deadline
+            except BaseExceptionGroup as group:
+                if isinstance(error := _innermost(group), OtherEra):
+                    raise error from error.__cause__
                 raise
         if scope.cancelled_caught and not self._was_ready:
             raise self._late()
         if not self._asked and self._link is not None:
             self.failure = self._link.refusal() or self._gone()
-        return True
 
-    def _client(self, link: Link, mode: str) -> Client:
-        return Client(
-            link.transport(),
-            mode=mode,
-            cache=None,
-            client_info=types.Implementation(name="war-room", version="0.1"),
-            message_handler=self._hear,
-            **self._client_options,
-        )
+    async def _meet(self, link: Link, speech: Speech) -> Met:
+        try:
+            return await meet(link.peer, speech, only=self._only)
+        except ConnectionLost as error:
+            if speech.modern and not self._only and link.pid is not None:
+                # Some programs exit at a first request that they do not know: the usual one comes first then.
+                raise OtherEra from error
+            raise
 
-    async def _introduce(self, client: Client) -> None:
-        self.protocol_version = client.protocol_version
+    async def _introduce(self, link: Link) -> None:
+        assert self.met is not None
         self._changed_kinds.clear()
-        listing = await list_offers(client.session, client.server_capabilities, KINDS)
-        self._accept(client.session, listing)
+        blank = Definitions(
+            instructions=self.met.instructions,
+            protocol_version=self.met.version,
+            capabilities=self.met.capabilities,
+        )
+        listing = await list_offers(self._ask_for_list, self.met.capabilities, KINDS, blank)
+        self._accept(link, listing)
 
-    def _accept(self, session: ClientSession, listing: Listing) -> None:
-        left_out = sdk.learn_headers(session, listing.definitions.tools)
+    async def _ask_for_list(self, method: str, params: Mapping[str, Any]) -> Raw:
+        assert self._link is not None
+        return await self._link.peer.request(method, self._stamped(params))
+
+    def _stamped(self, params: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Parameters of a request of our own, with what the child's era demands."""
+        if not self.modern:
+            return dict(params) if params else None
+        own = dict(params or {})
+        return {**own, "_meta": {**own.get("_meta", {}), **envelope(self._speech.capabilities)}}
+
+    def _accept(self, link: Link, listing: Listing) -> None:
+        assert self.met is not None
+        left_out = link.speaks(self.met.version, listing.definitions.tools)
         notes = [f"the tool {name!r} was left out: {why}" for name, why in left_out.items()]
         self.definitions = listing.without_tools(left_out)
         self.notes = (*listing.notes, *notes)
 
-    async def _until_over(self, client: Client, link: Link) -> None:
+    async def _until_over(self, link: Link) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._notice_end, link)
-            tasks.start_soon(self._follow_changes, client)
-            if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
-                tasks.start_soon(self._subscribe, client)
+            tasks.start_soon(self._follow_changes, link)
+            if self.modern:
+                tasks.start_soon(self._listen, link)
             await self._ending.wait()
             tasks.cancel_scope.cancel()
 
@@ -217,122 +259,210 @@ class Child:
     def _was_ready(self) -> bool:
         return self._link is not None and self._link.ready
 
-    # --- changes -----------------------------------------------------------------------------
+    # --- what it says by itself ----------------------------------------------------------------
 
-    async def _hear(self, message: object) -> None:
-        """The SDK's message handler: what concerns us are the announcements of changed lists."""
-        match message:
-            case types.ToolListChangedNotification():
-                kinds = {"tools"}
-            case types.PromptListChangedNotification():
-                kinds = {"prompts"}
-            case types.ResourceListChangedNotification():
-                kinds = {"resources", "templates"}
-            case _:
-                return
-        self._changed_kinds |= kinds
-        self._changed.set()
+    def _was_asked(self, incoming: Incoming) -> None:
+        if incoming.method == "ping":
+            incoming.answer(b"{}")
+        elif self.modern:
+            incoming.fail(RpcError(-32601, "Servers of this revision ask within their results"))
+        else:
+            self._owner.asked(self, incoming)
 
-    async def _follow_changes(self, client: Client) -> None:
+    def _heard(self, method: str, params: Raw) -> None:
+        if kinds := _CHANGES.get(method):
+            self._changed_kinds |= kinds
+            self._changed.set()
+        elif self._was_ready:
+            self._owner.told(self, method, params)
+
+    async def _follow_changes(self, link: Link) -> None:
         while True:
             await self._changed.wait()
             await anyio.sleep(SETTLE)
             self._changed = anyio.Event()
             kinds, self._changed_kinds = frozenset(self._changed_kinds), set()
             if kinds:
-                await self._relist(client, kinds)
+                await self._relist(link, kinds)
                 await anyio.sleep(RELIST_INTERVAL)
 
-    async def _relist(self, client: Client, kinds: frozenset[str]) -> None:
+    async def _relist(self, link: Link, kinds: Collection[str]) -> None:
+        assert self.met is not None
         before = self.definitions
-        with anyio.move_on_after(self._settings.list_deadline) as scope, contextlib.suppress(MCPError):
+        with anyio.move_on_after(self._settings.list_deadline) as scope, contextlib.suppress(Unanswered):
             try:
-                listing = await list_offers(client.session, client.server_capabilities, kinds, before)
+                listing = await list_offers(self._ask_for_list, self.met.capabilities, kinds, before)
             except ChildProtocolError as error:
                 self.notes = (*self.notes[-4:], error.message)
                 return
-            self._accept(client.session, listing)
+            self._accept(link, listing)
         changed = frozenset(
             kind for kind in KINDS if getattr(before, kind) != getattr(self.definitions, kind)
         )
         if changed and self._on_changed is not None and not scope.cancelled_caught:
             await self._on_changed(self.definitions, changed)
 
-    async def _subscribe(self, client: Client) -> None:
-        """A modern child announces changes only to those who listen; the events reach `_hear` as well."""
-        offers = client.server_capabilities
-        wanted: dict[str, Any] = {
-            "tools_list_changed": bool(offers.tools and offers.tools.list_changed),
-            "prompts_list_changed": bool(offers.prompts and offers.prompts.list_changed),
-            "resources_list_changed": bool(offers.resources and offers.resources.list_changed),
-        }
-        if not any(wanted.values()):
+    async def _listen(self, link: Link) -> None:
+        """A modern child announces changes only to those who listen; what they hear reaches `_heard`."""
+        while True:
+            filters = self._filters(self._watched)
+            with anyio.CancelScope() as self._listening:
+                if filters:
+                    params = self._stamped({"notifications": filters})
+                    with contextlib.suppress(RpcError, Unanswered):  # it can be used without
+                        await link.peer.request("subscriptions/listen", params)
+                        # It ended the stream in good order, and may be listened to again.
+                        await anyio.sleep(RELIST_INTERVAL)
+                        continue
+                await anyio.sleep_forever()
+
+    def _filters(self, watched: Collection[str]) -> dict[str, Any]:
+        offers = self.met.capabilities if self.met else {}
+        filters: dict[str, Any] = {}
+        for kind in ("tools", "prompts", "resources"):
+            offer = offers.get(kind)
+            if isinstance(offer, Mapping) and offer.get("listChanged"):
+                filters[f"{kind}ListChanged"] = True
+        return {**filters, "resourceSubscriptions": sorted(watched)} if watched else filters
+
+    async def watch(self, uris: frozenset[str]) -> None:
+        """Have it tell when one of these resources changes, and no longer of those that it told of before.
+
+        Raises: RpcError, WarRoomError.
+        """
+        before = self._watched
+        if self.modern:
+            self._watched = uris
+            if self._listening is not None and before != uris:
+                self._listening.cancel()
             return
-        with contextlib.suppress(MCPError, SubscriptionLost):  # it can be used without
-            async with client.listen(**wanted) as events:
-                async for _ in events:
-                    pass
+        for uri in sorted(uris - before):
+            await self.request("resources/subscribe", {"uri": uri})
+            self._watched |= {uri}
+        self._watched = uris
+        for uri in sorted(before - uris):
+            with contextlib.suppress(RpcError, WarRoomError):
+                await self.request("resources/unsubscribe", {"uri": uri})
 
     # --- requests ----------------------------------------------------------------------------
 
-    async def request(
+    def params(
         self,
-        method: str,
-        params: Mapping[str, Any] | None = None,
+        fields: Fields,
         *,
-        on_progress: sdk.OnProgress | None = None,
+        capabilities: Mapping[str, Any],
+        progress: bool,
+        meta: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """Encoded parameters of a host's request for this child's next message.
+
+        What in `_meta` belongs to the host's own connection is left out, and what this connection's era
+        demands is put in. `meta` is added to it.
+        """
+        given = fields.get("_meta")
+        if given is None and not (progress or self.modern or meta):
+            return encode(fields)
+        kept: dict[str, Any] = {}
+        if given is not None:
+            try:
+                kept = {k: v for k, v in fields_of(given).items() if k not in OF_ONE_HOP}
+            except ValueError:
+                kept = {}
+        for key, value in (meta or {}).items():
+            kept.setdefault(key, value)
+        if self.modern:
+            kept.update(envelope(capabilities))
+        if progress and self._peer is not None:
+            kept[PROGRESS_TOKEN] = self._peer.next_id()
+        own: dict[str, Any] = {k: v for k, v in fields.items() if k != "_meta"}
+        return encode({**own, "_meta": kept} if kept else own)
+
+    def post(self, method: str, params: bytes, sink: Sink) -> int:
+        """Send a request whose outcome goes to `sink`, which has to call `answered`; its id is returned."""
+        assert self._peer is not None
+        self.in_use += 1
+        return self._peer.post(method, params, sink)
+
+    def answered(self) -> None:
+        """A request that was posted is over."""
+        self.in_use -= 1
+        self.used = anyio.current_time()
+
+    def withdraw(self, request_id: int, reason: str = "") -> None:
+        """Tell it that an answer is no longer wanted."""
+        if self._peer is not None:
+            self._peer.withdraw(request_id, reason)
+
+    def notify(self, method: str, params: bytes | Raw = b"") -> None:
+        """Tell it something; a child that does not run is told nothing."""
+        if self._peer is not None:
+            self._peer.notify(method, params)
+
+    async def request(
+        self, method: str, params: Mapping[str, Any] | None = None, *, deadline: float | None = None
     ) -> dict[str, Any]:
-        """Send one request and return the raw result. The deadline starts anew at each sign of progress.
+        """Send one request and return the result. The deadline starts anew at each sign of progress.
 
         Raises:
             CallTimeout: no answer in time.
             ChildGone: it ended before it answered; the message has its last words.
             ChildProtocolError: its answer was no valid MCP.
-            mcp.shared.exceptions.MCPError: the child's own error, as it came.
+            InvalidArguments: the parameters are no JSON.
+            RpcError: the child's own error, as it came.
         """
-        session = self._session
-        if session is None or not self.ready:
+        peer = self._peer
+        if peer is None or not self.ready:
             raise self._gone()
-        deadline = self._settings.call_deadline
+        seconds = deadline or self._settings.call_deadline
         begun = anyio.current_time()
-        with anyio.CancelScope(deadline=begun + deadline) as scope:
+        stamped = self._stamped(params) or {}
+        if method == "tools/call":
+            stamped["_meta"] = {**stamped.get("_meta", {}), PROGRESS_TOKEN: peer.next_id()}
+        self.in_use += 1
+        try:
+            with anyio.CancelScope(deadline=begun + seconds) as scope:
 
-            async def progressed(progress: float, total: float | None, message: str | None) -> None:
-                scope.deadline = min(anyio.current_time() + deadline, begun + max(LONGEST_CALL, deadline))
-                if on_progress is not None:
-                    await on_progress(progress, total, message)
+                def progressed(_: Fields) -> None:
+                    scope.deadline = min(anyio.current_time() + seconds, begun + max(LONGEST_CALL, seconds))
 
-            listener = progressed if on_progress is not None or method == "tools/call" else None
-            try:
-                return await sdk.raw_request(session, method, params, on_progress=listener)
-            except MCPError as error:
-                failure = await self._failed_request(error)
-                if failure is None:
-                    raise
-                raise failure from error
-        raise CallTimeout(f"{self.name} did not answer {method} within {deadline:g} seconds.")
+                value = value_of(await peer.request(method, stamped or None, on_progress=progressed))
+                if not isinstance(value, dict):
+                    raise ChildProtocolError(
+                        f"{self.name} answered {method} with something that is no object."
+                    )
+                return value
+            raise CallTimeout(f"{self.name} did not answer {method} within {seconds:g} seconds.")
+        except (TypeError, ValueError) as error:
+            raise InvalidArguments(f"{self.name} could not be asked: {_first_line(error)}.") from error
+        except Unanswered as error:
+            raise await self.post_mortem(error) from error
+        finally:
+            self.answered()
 
-    async def _failed_request(self, error: MCPError) -> WarRoomError | None:
-        """What an error of the SDK means here; None if it is the child's own."""
-        if isinstance(error.data, BrokenAnswer):
-            return ChildProtocolError(f"{self.name} {error.data.reason}.")
-        link = self._link
-        if link is not None and (refusal := link.refusal()) is not None:
-            self._ending.set()
-            return refusal
-        if link is None:
-            return None
-        if link.pid is None and _unreadable(error):
-            return ChildProtocolError(
-                f"{self.name} sent an answer that cannot be read: {error.message[:300]}."
-            )
-        if not _connection_lost(error, remote=link.pid is None):
-            return None
-        if link.pid is None:
-            self._ending.set()  # a session that the server gave up is opened anew at the next call
+    async def post_mortem(self, error: Unanswered) -> WarRoomError:
+        """Why a request will not be answered, in the words of the error tree."""
+        if isinstance(error, BrokenAnswer):
+            return self._refusal() or self._broken(error)
         with anyio.move_on_after(END_DEADLINE):
             await self._ending.wait()
-        return link.refusal() or self._gone()
+        return self._refusal() or self._gone()
+
+    async def check(self) -> None:
+        """After a call that timed out: a child that does not even answer a ping is wedged, and is ended."""
+        method = "server/discover" if self.modern else "ping"
+        try:
+            await self.request(method, deadline=PING_DEADLINE)
+        except CallTimeout:
+            self.failure = ChildGone(f"{self.name} was ended: it answered neither a call nor a ping.")
+            self._ending.set()
+        except (RpcError, WarRoomError):
+            pass
+
+    def _refusal(self) -> WarRoomError | None:
+        refusal = self._link.refusal() if self._link is not None else None
+        if refusal is not None:
+            self._ending.set()
+        return refusal
 
     def _gone(self) -> WarRoomError:
         if self._asked:
@@ -343,10 +473,16 @@ class Child:
 
     # --- words for what went wrong -----------------------------------------------------------
 
+    def _broken(self, error: BrokenAnswer) -> ChildProtocolError:
+        message = f"{self.name} {error.reason}."
+        if error.passing:
+            return ChildProtocolError(message, hint="It may not last: try again in a while.", retryable=True)
+        return ChildProtocolError(message)
+
     def _late(self) -> StartTimeout:
         words = self._link.last_words() if self._link else ""
         said = f" Its last words: {words}" if words else ""
-        if self.protocol_version is None:
+        if self.met is None:
             return StartTimeout(
                 f"{self.name} was not ready in {self._settings.start_deadline:g} seconds.{said}"
             )
@@ -356,52 +492,24 @@ class Child:
 
     def _explain(self, error: BaseException) -> WarRoomError:
         link = self._link
-        if isinstance(error, WarRoomError):
-            return error
         if link is not None and (refusal := link.refusal()) is not None:
             return refusal
-        if isinstance(error, MCPError):
-            return self._explain_protocol_error(error, link)
-        if isinstance(error, httpx2.HTTPError):
-            kind = ChildGone if self._was_ready else StartFailed
-            return kind(f"{self.name} cannot be reached: {_first_line(error)}.", retryable=True)
-        if isinstance(error, ValidationError | RuntimeError):
-            return ChildProtocolError(f"{self.name} does not speak MCP as agreed: {_first_line(error)}.")
+        if isinstance(error, WarRoomError):
+            return error
+        if isinstance(error, BrokenAnswer):
+            return self._broken(error)
+        if isinstance(error, Unanswered):
+            reason = link.reason() if link is not None else _first_line(error)
+            return StartFailed(f"{self.name} stopped while it was starting: {reason}.")
+        if isinstance(error, RpcError):
+            return StartFailed(f"{self.name} refused to start: {_first_line(error)} (code {error.code}).")
+        if isinstance(error, OtherEra):
+            return ChildProtocolError(f"{self.name} refuses both ways to begin a conversation.")
         return StartFailed(f"{self.name} failed: {type(error).__name__}: {_first_line(error)}.")
-
-    def _explain_protocol_error(self, error: MCPError, link: Link | None) -> WarRoomError:
-        if isinstance(error.data, BrokenAnswer):
-            return ChildProtocolError(f"{self.name} {error.data.reason}.")
-        if link is not None and _connection_lost(error, remote=link.pid is None):
-            return StartFailed(f"{self.name} stopped while it was starting: {link.reason()}.")
-        return StartFailed(f"{self.name} refused to start: {_first_line(error)} (code {error.code}).")
-
-
-def _connection_lost(error: MCPError, *, remote: bool) -> bool:
-    """Whether the SDK made this error itself; a child may use the same code for its own purposes."""
-    if error.code == types.CONNECTION_CLOSED and error.message == "Connection closed":
-        return True
-    if not remote:
-        return False
-    session_lost = error.code == types.INVALID_REQUEST and error.message == "Session terminated"
-    return session_lost or (error.code == types.CONNECTION_CLOSED and error.message.startswith("SSE stream"))
-
-
-def _unreadable(error: MCPError) -> bool:
-    """Whether the SDK's HTTP client could not take an answer."""
-    own = ("Failed to parse", "Unexpected content type", "SSE stream failed")
-    codes = (types.PARSE_ERROR, types.INVALID_REQUEST, types.CONNECTION_CLOSED)
-    return error.code in codes and error.message.startswith(own)
-
-
-def _wants_other_era(error: BaseException) -> bool:
-    return (
-        isinstance(error, MCPError) and error.code in _OTHER_ERA and not isinstance(error.data, BrokenAnswer)
-    )
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The first error inside of groups: the client's task groups wrap whatever passes through them."""
+    """The first error inside of groups: task groups wrap whatever passes through them."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -270,6 +270,15 @@ def _missing(package: Package, missing: Mapping[str, PackageInput]) -> MissingIn
     )
 
 
+def missing_inputs(package: Package, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The secrets that a package cannot start without, and that this environment does not have."""
+    return tuple(
+        name
+        for name, wanted in _named(package.inputs)
+        if wanted.secret and wanted.required and not environ.get(wanted.name)
+    )
+
+
 def _way(name: str, wanted: PackageInput) -> str:
     """How a person provides one input."""
     about = f" ({wanted.description.strip().rstrip('.')[:120]})" if wanted.description else ""

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, PARSE_ERROR
+from msgspec import Raw
 
-from warroom_mcp import sdk
 from warroom_mcp.errors import ChildProtocolError
 from warroom_mcp.models import Definitions
-
-if TYPE_CHECKING:
-    from mcp.client.session import ClientSession
-    from mcp_types import ServerCapabilities
+from warroom_mcp.wire.codec import RpcError, value_of
 
 PAGES = 100
 """Pages of one list that are read; a cursor that never ends ends here."""
@@ -46,36 +41,35 @@ class Listing:
         return replace(self.definitions, tools=kept)
 
 
+Ask = Callable[[str, Mapping[str, Any]], Awaitable[Raw]]
+"""Sends one request, with what the connection's era demands, and returns the encoded result."""
+
+
 async def list_offers(
-    session: ClientSession,
-    capabilities: ServerCapabilities,
-    kinds: Collection[str],
-    before: Definitions | None = None,
+    ask: Ask, offered: Mapping[str, Any], kinds: Collection[str], before: Definitions
 ) -> Listing:
     """List the given kinds, as far as the child says it has them; other kinds stay as they were before.
 
+    `offered` are the child's capabilities.
+
     Raises:
         ChildProtocolError: the tools cannot be listed. Other kinds are then empty, and noted.
+        warroom_mcp.wire.peer.Unanswered: the connection ended, or an answer was broken.
     """
     found: dict[str, Any] = {}
     notes: list[str] = []
     for kind in KINDS:
         if kind not in kinds:
             continue
-        offered = getattr(capabilities, "resources" if kind == "templates" else kind)
-        found[kind] = await _listed(session, kind, notes) if offered is not None else ()
-    start = before or Definitions(
-        instructions=session.instructions, protocol_version=session.protocol_version
-    )
-    return Listing(replace(start, **found), tuple(notes[:SHOWN_NOTES]))
+        has = offered.get("resources" if kind == "templates" else kind) is not None
+        found[kind] = await _listed(ask, kind, notes) if has else ()
+    return Listing(replace(before, **found), tuple(notes[:SHOWN_NOTES]))
 
 
-async def _listed(session: ClientSession, kind: str, notes: list[str]) -> tuple[Item, ...]:
+async def _listed(ask: Ask, kind: str, notes: list[str]) -> tuple[Item, ...]:
     try:
-        return await _all_pages(session, kind, notes)
-    except MCPError as error:
-        if error.code in (CONNECTION_CLOSED, PARSE_ERROR):
-            raise
+        return await _all_pages(ask, kind, notes)
+    except RpcError as error:
         if kind == "tools":
             raise ChildProtocolError(f"Its tools cannot be listed: {error.message[:200]}") from error
         if kind != "templates":  # many servers with resources do not know of templates
@@ -83,14 +77,14 @@ async def _listed(session: ClientSession, kind: str, notes: list[str]) -> tuple[
         return ()
 
 
-async def _all_pages(session: ClientSession, kind: str, notes: list[str]) -> tuple[Item, ...]:
+async def _all_pages(ask: Ask, kind: str, notes: list[str]) -> tuple[Item, ...]:
     method, key, identity = _METHODS[kind]
     kept: dict[str, Item] = {}
     cursors: set[str] = set()
     cursor: str | None = None
     for _ in range(PAGES):
-        page = await sdk.raw_request(session, method, {"cursor": cursor} if cursor is not None else None)
-        items = page.get(key)
+        page = value_of(await ask(method, {"cursor": cursor} if cursor is not None else {}))
+        items = page.get(key) if isinstance(page, dict) else None
         if not isinstance(items, list):
             raise ChildProtocolError(f"The answer to {method} has no list of {key}.")
         for item in items:

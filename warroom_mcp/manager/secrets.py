@@ -3,6 +3,9 @@
 import importlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from warroom_mcp.errors import MissingInput
 
@@ -48,21 +51,65 @@ def _how_to_set(kind: str, name: str) -> str:
 
 def _from_keyring(name: str) -> str | None:
     try:
-        # By name: the package is optional, and type checkers run with and without it.
-        keyring = importlib.import_module("keyring")
-        errors = importlib.import_module("keyring.errors")
-    except ImportError:
-        raise _unreachable(name, "the keyring package is not installed", _NO_KEYRING) from None
-    try:
-        secret = keyring.get_password(KEYRING_SERVICE, name)
-    except errors.KeyringError as error:
+        return fetch(name)
+    except KeyringUnusable as error:
         hint = f"Set the environment variable {name} for War Room and use env:{name} instead."
-        raise _unreachable(name, f"the keyring does not answer ({type(error).__name__})", hint) from None
+        hint = hint if error.installed else _NO_KEYRING
+        reference = f"keyring:{name}"
+        raise MissingInput(
+            f"The secret {reference} cannot be read: {error}.", hint=hint, details={"missing": [reference]}
+        ) from None
+
+
+# --- the keyring itself: all of these block, and may ask the person to unlock it ---------------------
+
+
+class KeyringUnusable(Exception):
+    """Why the keyring cannot be asked, in words without a value; `installed` tells whether it is there."""
+
+    def __init__(self, why: str, *, installed: bool = True) -> None:
+        super().__init__(why)
+        self.installed = installed
+
+
+def fetch(name: str) -> str | None:
+    """What the keyring holds under a name.
+
+    Raises: KeyringUnusable.
+    """
+    with _asking() as keyring:
+        secret = keyring.get_password(KEYRING_SERVICE, name)
     return secret if isinstance(secret, str) else None
 
 
-def _unreachable(name: str, why: str, hint: str) -> MissingInput:
-    reference = f"keyring:{name}"
-    return MissingInput(
-        f"The secret {reference} cannot be read: {why}.", hint=hint, details={"missing": [reference]}
-    )
+def keep(name: str, secret: str) -> None:
+    """Put a secret into the keyring, in the place of an older one.
+
+    Raises: KeyringUnusable.
+    """
+    with _asking() as keyring:
+        keyring.set_password(KEYRING_SERVICE, name, secret)
+
+
+def discard(name: str) -> None:
+    """Take a secret out of the keyring, if it is there.
+
+    Raises: KeyringUnusable.
+    """
+    if fetch(name) is not None:
+        with _asking() as keyring:
+            keyring.delete_password(KEYRING_SERVICE, name)
+
+
+@contextmanager
+def _asking() -> Iterator[Any]:
+    try:
+        # By name: the package is optional, and type checkers run with and without it.
+        keyring = importlib.import_module("keyring")
+    except ImportError:
+        raise KeyringUnusable("the keyring package is not installed", installed=False) from None
+    try:
+        yield keyring
+    except Exception as error:
+        # Backends raise more than KeyringError; what they say may quote what they were given.
+        raise KeyringUnusable(f"the keyring does not answer ({type(error).__name__})") from None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-
-import psutil
 
 from warroom_mcp.manager.entry import Entry
 from warroom_mcp.models import ChildState, ServerStatus, ToolUsage
@@ -22,10 +20,12 @@ NEXT_STEPS = {
 
 def status(entry: Entry, usage: tuple[ToolUsage, ...], memory: int | None) -> ServerStatus:
     """An added server; `memory` is in bytes, None if it does not run here."""
-    server, child = entry.server, entry.child
-    notes = list(child.notes) if child is not None else []
-    if child is not None and child.rubbish:
-        notes.append(f"it printed {child.rubbish} lines that are no messages")
+    server = entry.server
+    notes = []
+    for child in entry.lines.values():
+        notes += [note for note in child.notes if note not in notes]
+        if child.rubbish:
+            notes.append(f"it printed {child.rubbish} lines that are no messages")
     failed = entry.state is ChildState.FAILED and entry.error is not None
     return ServerStatus(
         name=server.name,
@@ -57,17 +57,17 @@ def foreign_status(name: str, why: str) -> ServerStatus:
     )
 
 
-def memory_of(pids: Mapping[str, int | None]) -> dict[str, int]:
-    """Resident bytes of each child and everything it started; those that are gone are left out. Blocks."""
-    found = {}
-    for name, pid in pids.items():
-        if pid is None:
-            continue
-        try:
-            process = psutil.Process(pid)
-            found[name] = sum(
-                member.memory_info().rss for member in (process, *process.children(recursive=True))
-            )
-        except psutil.Error:
-            continue
+def memory_of(pids: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Resident bytes of each server and everything it started; those that are gone are left out. Blocks."""
+    import psutil  # not loaded before somebody asks
+
+    found: dict[str, int] = {}
+    for name in pids:
+        for pid in pids[name]:
+            try:
+                process = psutil.Process(pid)
+                family = (process, *process.children(recursive=True))
+                found[name] = found.get(name, 0) + sum(member.memory_info().rss for member in family)
+            except psutil.Error:
+                continue
     return found

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from anyio import to_thread
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 
 from warroom_mcp.echo import echoed
 from warroom_mcp.engine import Engine
@@ -31,25 +31,30 @@ from warroom_mcp.manager.kept import NOT_ADDED, STILL_ADDED, telling_kept
 from warroom_mcp.manager.opening import Opener, PackageInstaller, Resolve
 from warroom_mcp.manager.status import foreign_status, memory_of, status
 from warroom_mcp.manager.tally import Tally
+from warroom_mcp.manager.waking import Waker
 from warroom_mcp.models import (
     AddedServer,
     ChildState,
     Definitions,
     Package,
     ServerStatus,
+    Speech,
     ToolUsage,
 )
 from warroom_mcp.settings import Settings
 
 if TYPE_CHECKING:
-    from warroom_mcp.manager.child import Child
-    from warroom_mcp.sdk import OnProgress
+    from warroom_mcp.manager.child import Child, Owner
+    from warroom_mcp.manager.oauth.authorizing import Authorized
+    from warroom_mcp.manager.oauth.consent import Present
 
 _logger = logging.getLogger(__name__)
 
 FLUSH_INTERVAL = 30.0
 """Seconds between two hand-overs of the usage counts; that much is lost if War Room is killed."""
 LAST_FLUSH_DEADLINE = 2.0
+FORGET_DEADLINE = 5.0
+"""Seconds for the keyring to give up what was granted to a removed server; it may ask to be unlocked."""
 
 
 class Manager:
@@ -73,9 +78,7 @@ class Manager:
         approved: Callable[[str], Awaitable[object]] | None = None,
         resolve: Resolve = secrets.resolve,
         clock: Callable[[], float] = anyio.current_time,
-        client_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self._settings = settings
         self._store = store
         self._config = config
         self._installer = installer
@@ -83,10 +86,18 @@ class Manager:
         self._events = events
         self._on_definitions = on_definitions
         self._approved = approved
-        self._clock = clock
-        self._client_options = client_options
         self._opener = Opener(settings, engine, resolve=resolve)
+        self._waker = Waker(
+            settings,
+            self._opener,
+            installer,
+            events,
+            is_present=lambda entry: self._entries.get(entry.name) is entry,
+            on_definitions=self._learned,
+            clock=clock,
+        )
         self._entries: dict[str, Entry] = {}
+        self._told: dict[str, Definitions] = {}
         self._foreign: dict[str, str] = {}
         self._adding: dict[str, anyio.Lock] = {}
         self._restoring = anyio.Lock()
@@ -96,6 +107,7 @@ class Manager:
     async def __aenter__(self) -> Self:
         self._group = await anyio.create_task_group().__aenter__()
         self._group.start_soon(self._flush_now_and_then)
+        self._group.start_soon(self._waker.put_to_sleep)
         return self
 
     async def __aexit__(
@@ -105,7 +117,7 @@ class Manager:
         group = self._tasks
         try:
             with anyio.CancelScope(shield=True):
-                children = [entry.child for entry in self._entries.values() if entry.child is not None]
+                children = [child for entry in self._entries.values() for child in entry.lines.values()]
                 for child in children:
                     child.stop()
                 with anyio.move_on_after(LAST_FLUSH_DEADLINE):
@@ -164,12 +176,13 @@ class Manager:
 
         Raises: InstallError.
         """
-        self._tasks.start_soon(_child_class)  # loading the SDK takes as long as a small installation
         if not package.remote:
             await self._installer.install(package)
 
-    async def add(self, server: AddedServer) -> Definitions:
+    async def add(self, server: AddedServer, speech: Speech | None = None) -> Definitions:
         """Install, start and list an approved server, then remember it; on failure nothing is kept.
+
+        `speech` is that of the host that wants it.
 
         Raises:
             InvalidInput: the name is taken.
@@ -178,22 +191,22 @@ class Manager:
         name = server.name
         with telling_kept(NOT_ADDED):
             async with self._adding.setdefault(name, anyio.Lock()):
-                return await self._add(server)
+                return await self._add(server, speech or Speech())
 
-    async def _add(self, server: AddedServer) -> Definitions:
+    async def _add(self, server: AddedServer, speech: Speech) -> Definitions:
         name = server.name
         if (known := self._taken(server)) is not None:
-            return (await self._awake(known)).definitions
+            return (await self._awake(known, speech)).definitions
         self._events.publish(ServerChanged(name, ChildState.STARTING, "It is being started."))
         try:
-            child = await self._launch(server, modern=False)
+            child = await self._waker.launch(self._tasks, server, speech)
             await self._remember(server, child)
         except WarRoomError as error:
             self._events.publish(ServerChanged(name, ChildState.FAILED, error.message))
             raise
         entry = Entry(server, child.definitions)
         self._entries[name] = entry
-        self._adopt(entry, child)
+        self._waker.adopt(entry, child, speech)
         self._tell(name, Definitions(), child.definitions)
         return child.definitions
 
@@ -239,11 +252,34 @@ class Manager:
         """
         if name not in self._entries and name not in self._foreign:
             raise _unknown(name)
+        entry = self._entries.get(name)
         await to_thread.run_sync(self._config.remove, name)
         with anyio.CancelScope(shield=True):  # the config has changed: memory follows, whoever gives up
             self._foreign.pop(name, None)
             await self._drop(name)
             await self._store.forget(name)
+        if entry is not None and entry.server.plan.package.remote:
+            with anyio.move_on_after(FORGET_DEADLINE):
+                await self._forget_grant(entry.server.plan.package.identifier)
+
+    async def authorize(self, name: str, url: str, present: Present, *, deadline: float) -> Authorized:
+        """Have a person authorise the remote server at an address; `present` shows them its page.
+
+        Raises: InvalidInput, AuthorizationFailed.
+        """
+        # It brings the SDK, as `remote` does.
+        module = "warroom_mcp.manager.oauth.authorizing"
+        authorizing = await to_thread.run_sync(importlib.import_module, module)
+        vault = await self._opener.vault()
+        granted: Authorized = await authorizing.authorize(
+            name, url, vault, present=present, deadline=deadline
+        )
+        return granted
+
+    async def _forget_grant(self, url: str) -> None:
+        """A server is gone: what was granted for its address is, too, unless another one has that address."""
+        if all(entry.server.plan.package.identifier != url for entry in self._entries.values()):
+            await (await self._opener.vault()).drop(url)
 
     async def _drop(self, name: str) -> None:
         """Forget a server that the config no longer has; its tools vanish before it stops."""
@@ -252,99 +288,77 @@ class Manager:
         if entry is None:
             return
         self._tell(name, entry.definitions, Definitions())
-        if entry.child is not None:
-            entry.child.stop()
-            await entry.child.over.wait()
+        del self._told[name]
+        children = list(entry.lines.values())
+        for child in children:
+            child.stop()
+        for child in children:
+            await child.over.wait()
 
     # --- children ----------------------------------------------------------------------------
 
-    async def wake(self, name: str) -> Definitions:
-        """Start a server if it does not run.
+    @property
+    def owner(self) -> Owner:
+        """Who hears what children ask and tell by themselves."""
+        return self._waker.owner
+
+    @owner.setter
+    def owner(self, owner: Owner) -> None:
+        self._waker.owner = owner
+
+    def line(self, name: str, speech: Speech) -> Child | None:
+        """The child to call for a host that speaks like this, if it is ready: the quick way of a call."""
+        entry = self._entries.get(name)
+        return entry.line(speech) if entry is not None else None
+
+    async def wake(self, name: str, speech: Speech | None = None) -> Child:
+        """The running child, started if it does not run.
 
         Raises: UnknownServer, ApprovalRequired, InstallError, ChildError, MissingInput.
         """
         entry = self._known(name)
         with telling_kept(STILL_ADDED):
-            return (await self._awake(entry)).definitions
+            return await self._awake(entry, speech or Speech())
 
-    async def _awake(self, entry: Entry) -> Child:
-        """The running child of an entry, started if need be; of many callers one starts it."""
-        if entry.child is not None and entry.child.ready:
-            return entry.child
-        async with entry.lock:
-            if entry.child is not None:
-                if entry.child.ready:
-                    return entry.child
-                await entry.child.over.wait()
-            self._check_present(entry)
-            if (error := entry.waiting(self._clock())) is not None:
-                raise error
-            return await self._start(entry)
+    async def _awake(self, entry: Entry, speech: Speech) -> Child:
+        return await self._waker.awake(self._tasks, entry, speech)
 
-    async def _start(self, entry: Entry) -> Child:
-        self._move(entry, ChildState.STARTING, "It is being started.")
-        modern = (entry.definitions.protocol_version or "") >= "2026"
-        try:
-            child = await self._launch(entry.server, modern=modern)
-        except WarRoomError as error:
-            self._failed(entry, error)
-            raise
-        except BaseException:
-            self._move(entry, ChildState.ASLEEP, "Its start was given up.")
-            raise
-        try:
-            self._check_present(entry)
-        except UnknownServer:
-            child.stop()
-            raise
-        before = entry.definitions
-        self._adopt(entry, child)
-        if child.definitions != before:
-            await self._changed(entry, before, child.definitions)
-        return child
+    def running(self) -> tuple[Child, ...]:
+        """Every child that takes requests."""
+        return tuple(c for entry in self._entries.values() for c in entry.lines.values() if c.ready)
 
-    async def _launch(self, server: AddedServer, *, modern: bool) -> Child:
-        """A started child whose task is ours; it is ready, and not yet in the table."""
-        package = server.plan.package
-        startable = None if package.remote else await self._installer.install(package)
-        kind = await _child_class()
-        child = kind(
-            server.name,
-            lambda: self._opener.open(server, startable),
-            self._settings,
-            modern=modern,
-            on_changed=partial(self._announced, server.name),
-            client_options=self._client_options,
-        )
-        await self._tasks.start(self._tend, child)
-        return child
+    async def watch(self, name: str, uris: frozenset[str], speech: Speech) -> None:
+        """Have a server tell of changes of these resources; it then does not sleep.
 
-    async def _tend(self, child: Child, *, task_status: TaskStatus[None]) -> None:
-        await child.run(task_status=task_status)
-        entry = self._entries.get(child.name)
-        if entry is not None and entry.child is child:
-            self._ended(entry, child)
+        Raises: as `wake`, and RpcError.
+        """
+        entry = self._known(name)
+        if uris:
+            await self._awake(entry, speech)
+        for child in list(entry.lines.values()):
+            if child.ready:
+                await child.watch(uris)
+        entry.watched = uris
 
-    def _adopt(self, entry: Entry, child: Child) -> None:
-        entry.child, entry.definitions, entry.error = child, child.definitions, None
-        self._move(entry, ChildState.READY, "It is ready.")
-        if child.over.is_set():  # it ended while it was being remembered
-            self._ended(entry, child)
+    def later(self, work: Callable[..., Coroutine[Any, Any, None]], *given: Any) -> None:
+        """Do something that nobody waits for."""
+        self._tasks.start_soon(work, *given)
 
-    def _ended(self, entry: Entry, child: Child) -> None:
-        entry.child = None
-        if child.failure is None:
-            self._move(entry, ChildState.ASLEEP, "It was stopped.")
-        else:
-            self._failed(entry, child.failure)
+    def brought(self) -> dict[str, Any]:
+        """The extensions and task abilities of all servers, as far as they are known."""
+        extensions: dict[str, Any] = {}
+        tasks: Any = None
+        for entry in self._entries.values():
+            offered = entry.definitions.capabilities
+            given = offered.get("extensions")
+            for name, value in (given if isinstance(given, Mapping) else {}).items():
+                extensions.setdefault(name, value)
+            tasks = tasks or offered.get("tasks")
+        return {"extensions": extensions, **({"tasks": tasks} if tasks else {})}
 
-    def _failed(self, entry: Entry, error: WarRoomError) -> None:
-        entry.note_failure(error, self._clock())
-        self._move(entry, ChildState.FAILED, error.message)
-
-    def _move(self, entry: Entry, state: ChildState, reason: str) -> None:
-        entry.state, entry.reason = state, reason
-        self._events.publish(ServerChanged(entry.name, state, reason))
+    def suspect(self, child: Child) -> None:
+        """A call of this child timed out: it is ended if it does not answer a ping either."""
+        self._tasks.start_soon(child.check)
 
     def _known(self, name: str) -> Entry:
         if name in self._foreign:
@@ -354,27 +368,25 @@ class Manager:
             raise _unknown(name)
         return entry
 
-    def _check_present(self, entry: Entry) -> None:
-        if self._entries.get(entry.name) is not entry:
-            raise _unknown(entry.name)
-
     # --- definitions -------------------------------------------------------------------------
 
-    async def _announced(self, name: str, definitions: Definitions, kinds: frozenset[str]) -> None:
+    async def _learned(self, name: str, definitions: Definitions) -> None:
+        """What a child offers became known or changed."""
         entry = self._entries.get(name)
-        if entry is not None and kinds:
-            await self._changed(entry, entry.definitions, definitions)
-
-    async def _changed(self, entry: Entry, before: Definitions, after: Definitions) -> None:
+        if entry is None:
+            return
+        known, entry.definitions = self._told.get(name), definitions
+        if known == definitions:
+            return
         try:
-            await self._store.keep_definitions(entry.name, after)
+            await self._store.keep_definitions(name, definitions)
         except StateError as error:  # it can be listed again at the next start
-            _logger.warning("the definitions of %s could not be kept: %s", entry.name, error)
-        if self._entries.get(entry.name) is entry:
-            entry.definitions = after
-            self._tell(entry.name, before, after)
+            _logger.warning("the definitions of %s could not be kept: %s", name, error)
+        if self._entries.get(name) is entry:
+            self._tell(name, known or Definitions(), definitions)
 
     def _tell(self, name: str, before: Definitions, after: Definitions) -> None:
+        self._told[name] = after
         if self._on_definitions is not None:
             self._on_definitions(name, after)
             return
@@ -402,53 +414,63 @@ class Manager:
     # --- calls -------------------------------------------------------------------------------
 
     async def request(
-        self,
-        name: str,
-        method: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        on_progress: OnProgress | None = None,
+        self, name: str, method: str, params: Mapping[str, Any] | None = None, speech: Speech | None = None
     ) -> dict[str, Any]:
-        """Send one request to a server, waking it first, and return the raw result.
+        """Send one request to a server, waking it first, and return the result.
 
         A call that the child did not live to answer is sent once more if that can do no harm.
 
         Raises:
             UnknownServer, ApprovalRequired, InstallError, ChildError, MissingInput.
-            mcp.shared.exceptions.MCPError: the child's own error.
+            RpcError: the child's own error.
         """
         entry = self._known(name)
         with telling_kept(STILL_ADDED):
-            return await self._request(entry, method, params, on_progress)
+            return await self._request(entry, method, params, speech or Speech())
 
     async def _request(
-        self, entry: Entry, method: str, params: Mapping[str, Any] | None, on_progress: OnProgress | None
+        self, entry: Entry, method: str, params: Mapping[str, Any] | None, speech: Speech
     ) -> dict[str, Any]:
-        child = await self._awake(entry)
+        child = await self._awake(entry, speech)
         begun = anyio.current_time()
         failed = True
         try:
             try:
-                result = await child.request(method, params, on_progress=on_progress)
+                result = await child.request(method, params)
             except ChildGone as error:
                 if not repeatable(entry.definitions, method, params):
                     raise uncertain(error) from error
-                child = await self._awake(entry)
-                result = await child.request(method, params, on_progress=on_progress)
+                child = await self._awake(entry, speech)
+                result = await child.request(method, params)
             failed = bool(result.get("isError"))
-            entry.failures = 0
             return result
         finally:
             tool = (params or {}).get("name")
-            if method == "tools/call" and isinstance(tool, str) and self._entries.get(entry.name) is entry:
-                self._tally.count(entry.name, tool, seconds=anyio.current_time() - begun, error=failed)
+            if method == "tools/call" and isinstance(tool, str):
+                self.count(entry.name, tool, seconds=anyio.current_time() - begun, error=failed)
+
+    def count(self, name: str, tool: str, *, seconds: float, error: bool) -> None:
+        """Note one call of a tool."""
+        entry = self._entries.get(name)
+        if entry is not None:
+            self._tally.count(name, tool, seconds=seconds, error=error)
+            if not error:
+                entry.failures = 0
+
+    def may_repeat(self, name: str, method: str, params: Mapping[str, Any]) -> bool:
+        """Whether a request that its child did not live to answer may be sent once more."""
+        entry = self._entries.get(name)
+        return entry is not None and repeatable(entry.definitions, method, params)
 
     # --- what is there -----------------------------------------------------------------------
 
     async def statuses(self) -> tuple[ServerStatus, ...]:
         """Every server of the config, with state, reason and next step."""
         usage = await self._usage()
-        pids = {name: entry.child.pid for name, entry in self._entries.items() if entry.child is not None}
+        pids = {
+            name: [child.pid for child in entry.lines.values() if child.pid is not None]
+            for name, entry in self._entries.items()
+        }
         memory = await to_thread.run_sync(memory_of, pids)
         found = [
             status(entry, tuple(one for one in usage if one.server == name), memory.get(name))
@@ -488,12 +510,6 @@ class Manager:
             await self.flush()
         except StateError as error:
             _logger.warning("the usage counts could not be kept: %s", error)
-
-
-async def _child_class() -> type[Child]:
-    """The class of children; loading it loads the SDK, in a thread because that takes most of a second."""
-    module = await to_thread.run_sync(importlib.import_module, "warroom_mcp.manager.child")
-    return cast("type[Child]", module.Child)
 
 
 def _unknown(name: str) -> UnknownServer:

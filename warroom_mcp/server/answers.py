@@ -6,10 +6,13 @@ Schemas of new tools travel in the answer, up to a budget, for hosts that freeze
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from warroom_mcp import shapes
+from warroom_mcp.adding import Added
 from warroom_mcp.errors import WarRoomError
+from warroom_mcp.hosts.route import Route
 from warroom_mcp.models import (
     Analysis,
     FindResult,
@@ -17,13 +20,20 @@ from warroom_mcp.models import (
     ServerStatus,
     SourceState,
 )
-from warroom_mcp.server.delivery import NATIVE
 from warroom_mcp.toolbox import Exposed, first_line
-from warroom_mcp.warroom import Added, Incident
+from warroom_mcp.warroom import Incident
 
 # About 5,000 tokens of schemas in one answer; more tools are named, and find_tools has their schemas.
 SCHEMA_BUDGET = 20_000
 _MAX_SIGNALS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a host reaches the tools of children; `hidden` are those that it does not list, taking no more."""
+
+    route: Route = Route.USE_TOOL
+    hidden: frozenset[str] = frozenset()
 
 
 def result(answer: Mapping[str, Any], *, error: bool = False) -> dict[str, Any]:
@@ -59,7 +69,7 @@ def found(value: FindResult) -> dict[str, Any]:
     }
 
 
-def added(value: Added, route: str) -> dict[str, Any]:
+def added(value: Added, ways: Reach) -> dict[str, Any]:
     """A server that is ready, its tools with schemas, and how to call them on this host."""
     tools, named = tool_cards(value.tools)
     return {
@@ -67,17 +77,17 @@ def added(value: Added, route: str) -> dict[str, Any]:
         "state": "ready" if value.new else "was added before, and is ready",
         "tools": tools,
         **({"more_tools": named, "more_schemas": "find_tools"} if named else {}),
-        **reach(value.tools, route),
+        **reach(value.tools, ways),
     }
 
 
-def incident(value: Incident, route: str) -> dict[str, Any]:
+def incident(value: Incident, ways: Reach) -> dict[str, Any]:
     """The outcome of the whole flow."""
     shape = shapes.incident(value)
     kept = ("problem_id", "severity", "needs", "waiting_for_approval", "failed", "not_covered")
     return {
         **_lean({key: shape[key] for key in kept}),
-        "ready": [added(item, route) for item in value.added],
+        "ready": [added(item, ways) for item in value.added],
         **_lean({"other_candidates": _others(value)}),
         **_sources(value.found),
         "next": _next(value),
@@ -134,15 +144,19 @@ def tool_cards(values: Iterable[Exposed]) -> tuple[list[dict[str, Any]], list[st
     return cards, named
 
 
-def reach(values: Sequence[Exposed], route: str) -> dict[str, Any]:
+def reach(values: Sequence[Exposed], ways: Reach) -> dict[str, Any]:
     """How the tools are called on this host: natively as seen, or through `use_tool`, which always works."""
-    example = values[0].name if values else "server__tool"
-    how = (
-        f"Your tool list now has them: call {example} directly. use_tool works too."
-        if route == NATIVE
-        else f'Call use_tool with tool="{example}" and its arguments: this host was not seen to use new ones.'
-    )
-    return {"route": route, "how_to_call": how}
+    shown = [tool.name for tool in values if tool.name not in ways.hidden]
+    beyond = [tool.name for tool in values if tool.name in ways.hidden]
+    if ways.route is not Route.NATIVE or not shown:
+        example = (shown or beyond or ["server__tool"])[0]
+        why = "it takes no more tools" if beyond and not shown else "this host was not seen to use new ones"
+        how = f'Call use_tool with tool="{example}" and its arguments: {why}.'
+        return {"route": Route.USE_TOOL.value, "how_to_call": how}
+    how = f"Your tool list now has them: call {shown[0]} directly. use_tool works too."
+    if beyond:
+        how += f" {len(beyond)} more than this host takes are called with use_tool only."
+    return {"route": Route.NATIVE.value, "how_to_call": how, **({"use_tool_only": beyond} if beyond else {})}
 
 
 def _others(value: Incident) -> list[dict[str, Any]]:

@@ -4,28 +4,28 @@ Handshake era: a request from the server within the call. 2026-07-28: the call i
 answer is `input_required`, and the host's retry brings the person's answer to the parked call.
 """
 
+from __future__ import annotations
+
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.server.context import ServerRequestContext
-from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
-from warroom_mcp import sdk
 from warroom_mcp.approvals import Answer
 from warroom_mcp.models import Ticket
+from warroom_mcp.server.caller import Caller, opens_urls, shows_forms
+from warroom_mcp.server.parking import Answers, Parking
+from warroom_mcp.wire.codec import RpcError, encode, value_of
+from warroom_mcp.wire.protocol import INTERNAL_ERROR
 
-Context = ServerRequestContext[Any, Any]
 Result = dict[str, Any]
 
 APPROVE, REFUSE = "approve", "refuse"
 # The one input request of a round; the host hands its answer back under the same key.
 _KEY = "approval"
-_MAX_PARKED = 64
 _FORM: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -38,6 +38,17 @@ _FORM: dict[str, Any] = {
     },
     "required": ["decision"],
 }
+_logger = logging.getLogger(__name__)
+
+
+class Nobody:
+    """No way to a person: every question stays a ticket."""
+
+    administrator = False
+
+    async def ask(self, ticket: object) -> None:
+        """Nobody answers."""
+        return
 
 
 class HandshakeAsker:
@@ -45,58 +56,33 @@ class HandshakeAsker:
 
     administrator = False
 
-    def __init__(self, ctx: Context, deadline: float) -> None:
-        self._ctx = ctx
+    def __init__(self, caller: Caller, deadline: float) -> None:
+        self._caller = caller
         self._deadline = deadline
 
     async def ask(self, ticket: Ticket) -> Answer | None:
         """The person's answer; None when the form was closed, could not be shown, or nobody came."""
-        if not sdk.has_form_elicitation(self._ctx.session):
+        if not shows_forms(self._caller.capabilities):
             return None
         with anyio.move_on_after(self._deadline):
             try:
-                result = await self._ctx.session.elicit_form(
-                    _message(ticket), _FORM, related_request_id=self._ctx.request_id
-                )
-            except MCPError:
+                result = await self._caller.ask("elicitation/create", encode(_question(ticket)))
+            except RpcError:
                 return None
-            return _answer({"action": result.action, "content": result.content})
+            return _answer(value_of(result))
         return None
 
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What a parked call hands to the request that waits for it: a question, its end, or its error."""
-
-    result: Result | None = None
-    error: Exception | None = None
-
-
-@dataclass
-class _Seat:
-    """A parked call: where it waits for a person, and where its current request waits for it.
-
-    Question and retry alternate, so that one place for a step is enough; nothing is left open when
-    nobody comes back.
-    """
-
-    tool: str
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    answer: Mapping[str, Any] | None = None
-    answered: anyio.Event = field(default_factory=anyio.Event)
-    _step: _Step = field(default_factory=_Step)
-    _stepped: anyio.Event = field(default_factory=anyio.Event)
-
-    def tell(self, step: _Step) -> None:
-        """Hand a step to the request that waits, now or later."""
-        self._step = step
-        self._stepped.set()
-
-    async def next_step(self) -> _Step:
-        """Wait for the next step; each is handed out once."""
-        await self._stepped.wait()
-        self._stepped = anyio.Event()
-        return self._step
+    async def open(self, url: str, why: str) -> bool:
+        """Whether the host took the address to the person."""
+        if not opens_urls(self._caller.capabilities):
+            return False
+        with anyio.move_on_after(self._deadline):
+            try:
+                result = await self._caller.ask("elicitation/create", encode(_page(url, why)))
+            except RpcError:
+                return False
+            return _accepted(value_of(result))
+        return False
 
 
 class ParkingAsker:
@@ -104,100 +90,93 @@ class ParkingAsker:
 
     administrator = False
 
-    def __init__(self, parking: "Parking", seat: _Seat) -> None:
-        self._parking = parking
-        self._seat = seat
+    def __init__(self, flow: ParkedFlow) -> None:
+        self._flow = flow
 
     async def ask(self, ticket: Ticket) -> Answer | None:
-        """The person's answer; None when the host did not come back in time."""
-        token = self._parking.park(self._seat)
-        if token is None:
+        """The person's answer; None when the host shows no forms or did not come back in time."""
+        if not shows_forms(self._flow.caller.capabilities):
             return None
-        params = {"mode": "form", "message": _message(ticket), "requestedSchema": _FORM}
-        asked: Result = {
-            "resultType": "input_required",
-            "inputRequests": {_KEY: {"method": "elicitation/create", "params": params}},
-            "requestState": token,
-        }
-        self._seat.tell(_Step(asked))
-        try:
-            with anyio.move_on_after(self._parking.ttl):
-                await self._seat.answered.wait()
-        finally:
-            self._parking.leave(token)
-        answer, self._seat.answer, self._seat.answered = self._seat.answer, None, anyio.Event()
-        return _answer(answer) if answer else None
+        question = {_KEY: {"method": "elicitation/create", "params": {"mode": "form", **_question(ticket)}}}
+        given = await self._flow.ask(question)
+        return _answer(value_of(given.get(_KEY))) if given is not None else None
+
+    async def open(self, url: str, why: str) -> bool:
+        """Whether the host took the address to the person."""
+        if not opens_urls(self._flow.caller.capabilities):
+            return False
+        question = {_KEY: {"method": "elicitation/create", "params": _page(url, why)}}
+        given = await self._flow.ask(question)
+        return given is not None and _accepted(value_of(given.get(_KEY)))
 
 
-class Parking:
-    """Calls of modern hosts that wait for a person. A token is unguessable, single-use, and expires."""
+Flow = Callable[[ParkingAsker], Awaitable[Result]]
 
-    def __init__(self, tasks: TaskGroup, *, ttl: float) -> None:
-        self.ttl = ttl
-        self._tasks = tasks
-        self._seats: dict[str, _Seat] = {}
 
-    async def run(self, tool: str, flow: Callable[[ParkingAsker], Awaitable[Result]]) -> Result:
-        """Run a flow until it ends or asks; asking answers the present request and parks the flow."""
-        seat = _Seat(tool)
-        self._tasks.start_soon(self._drive, seat, flow)
-        return await self._next(seat)
+class ParkedFlow:
+    """A use case that may ask a host of 2026-07-28: it goes on where it stood when the host comes back."""
 
-    async def _drive(self, seat: _Seat, flow: Callable[[ParkingAsker], Awaitable[Result]]) -> None:
-        step = _Step(error=MCPError(INTERNAL_ERROR, "The call was cancelled"))
-        try:
-            with seat.scope:
-                step = _Step(await flow(ParkingAsker(self, seat)))
-        except Exception as error:
-            # Carried to the request that waits, which raises it.
-            step = _Step(error=error)
-        finally:
-            seat.tell(step)
+    def __init__(self, parking: Parking, caller: Caller) -> None:
+        self.caller = caller
+        self._parking = parking
+        self._scope = anyio.CancelScope()
+        self._given: Answers | None = None
+        self._returned = anyio.Event()
+        caller.on_cancel = self._scope.cancel
 
-    async def resume(self, tool: str, token: str, responses: Mapping[str, Any]) -> Result:
-        """Take a parked flow up again with the person's answer.
+    def start(self, tasks: TaskGroup, flow: Flow) -> None:
+        """Run the flow; its caller, or the one that comes back for it, is answered."""
+        tasks.start_soon(self._run, flow)
 
-        Raises:
-            MCPError: the token is unknown, used, expired, or belongs to another tool (-32602).
-        """
-        seat = self._seats.pop(token, None)
-        if seat is None or seat.tool != tool:
-            raise MCPError(INVALID_PARAMS, "Invalid or expired requestState")
-        response = responses.get(_KEY)
-        seat.answer = response if isinstance(response, Mapping) else {"action": "cancel"}
-        seat.answered.set()
-        return await self._next(seat)
+    async def _run(self, flow: Flow) -> None:
+        with self._scope:
+            try:
+                # The caller may be another one by the time the flow is over.
+                result = await flow(ParkingAsker(self))
+                self.caller.answer(encode(result))
+            except RpcError as error:
+                self.caller.fail(error)
+            except Exception:
+                _logger.exception("a use case failed")
+                self.caller.fail(RpcError(INTERNAL_ERROR, "Internal error"))
 
-    def park(self, seat: _Seat) -> str | None:
-        """A token for a seat, or None when too many calls are parked already."""
-        if len(self._seats) >= _MAX_PARKED:
+    async def ask(self, questions: Mapping[str, Any]) -> Answers | None:
+        """The host's answers; None when there is no room to park, or nobody came back in time."""
+        self._given, self._returned = None, anyio.Event()
+        if not self._parking.park(self, self.caller, questions):
             return None
-        token = secrets.token_urlsafe(24)
-        self._seats[token] = seat
-        return token
+        await self._returned.wait()
+        return self._given
 
-    def leave(self, token: str) -> None:
-        """Forget a token, used or not."""
-        self._seats.pop(token, None)
+    def resume(self, caller: Caller, given: Answers) -> None:
+        """The host came back: what follows goes to its new request."""
+        self.caller = caller
+        caller.on_cancel = self._scope.cancel
+        self._given = given
+        self._returned.set()
 
-    async def _next(self, seat: _Seat) -> Result:
-        try:
-            step = await seat.next_step()
-        except anyio.get_cancelled_exc_class():
-            # Cancelling the request does not reach a parked flow by itself.
-            seat.scope.cancel()
-            raise
-        if step.error is not None:
-            raise step.error
-        return step.result or {}
+    def expire(self) -> None:
+        """Nobody came back: the flow goes on without an answer."""
+        self._returned.set()
 
 
-def _message(ticket: Ticket) -> str:
-    return "\n".join(ticket.card)
+def _question(ticket: Ticket) -> dict[str, Any]:
+    return {"message": "\n".join(ticket.card), "requestedSchema": _FORM}
 
 
-def _answer(response: Mapping[str, Any]) -> Answer | None:
+def _page(url: str, why: str) -> dict[str, Any]:
+    # Until 2025-11-25 an elicitation of a page has an id; later hosts pass over it.
+    return {"mode": "url", "message": why, "url": url, "elicitationId": secrets.token_hex(8)}
+
+
+def _accepted(response: object) -> bool:
+    return isinstance(response, Mapping) and response.get("action") == "accept"
+
+
+def _answer(response: object) -> Answer | None:
     """Accept with `approve` is yes, decline or `refuse` is no, anything else is no answer."""
+    if not isinstance(response, Mapping):
+        return None
     action = response.get("action")
     if action == "decline":
         return Answer(False, "elicitation")

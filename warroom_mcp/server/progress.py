@@ -3,24 +3,23 @@
 Hosts give up on a call that shows no life (60 s is a common limit, extended by progress).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
-from mcp.server.context import ServerRequestContext
 
 from warroom_mcp.events import Event, Events, Progress
+from warroom_mcp.server.caller import Caller
 
 BEAT_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def reporting(ctx: ServerRequestContext[Any, Any], events: Events) -> AsyncIterator[None]:
-    """While entered, pass progress on to the host, if it asked for progress of this request."""
-    if not _wanted(ctx):
-        yield
-        return
+async def reporting(who: Callable[[], Caller], events: Events) -> AsyncIterator[None]:
+    """While entered, pass progress on to the host, if it asked for progress of its present request.
+
+    `who` is that request: a parked call goes on with another one.
+    """
     latest: list[str] = []
     news = anyio.Event()
 
@@ -39,7 +38,7 @@ async def reporting(ctx: ServerRequestContext[Any, Any], events: Events) -> Asyn
             count += 1
             message = latest[-1] if latest else "working"
             latest.clear()
-            await ctx.session.report_progress(count, message=message)
+            who().report_progress(count, message)
 
     unsubscribe = events.subscribe(note)
     failed: Exception | None = None
@@ -56,8 +55,3 @@ async def reporting(ctx: ServerRequestContext[Any, Any], events: Events) -> Asyn
         unsubscribe()
     if failed is not None:
         raise failed
-
-
-def _wanted(ctx: ServerRequestContext[Any, Any]) -> bool:
-    meta = (ctx.params or {}).get("_meta")
-    return isinstance(meta, dict) and "progressToken" in meta

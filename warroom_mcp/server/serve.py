@@ -1,56 +1,97 @@
-"""Runs the server on a transport until the host leaves or a signal asks it to stop."""
+"""Runs War Room for the host on stdin and stdout until it leaves or a signal asks it to stop."""
 
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
 import signal
-from contextlib import suppress
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio import to_thread
 
-from warroom_mcp.addresses import is_loopback
-from warroom_mcp.errors import InvalidInput
-from warroom_mcp.server.app import WarRoomServer, build_server
-from warroom_mcp.server.stdio import host_stdio
-from warroom_mcp.settings import Settings
-from warroom_mcp.warroom import AsyncWarRoom
+from warroom_mcp.server.front import Front, is_empty
+from warroom_mcp.server.stdio import HostPipes
+from warroom_mcp.wire.codec import RpcError, value_of
+from warroom_mcp.wire.peer import ConnectionLost
+from warroom_mcp.wire.protocol import INTERNAL_ERROR
+
+if TYPE_CHECKING:
+    from warroom_mcp.server.gateway import Gateway
+
+LAST_ANSWERS = 1.0
+"""Seconds after the end of input in which requests that were read before it may still be answered."""
+_logger = logging.getLogger(__name__)
+# Answered when the host leaves, and not before.
+_STANDING = frozenset({"subscriptions/listen"})
+
+MakeGateway = Callable[[], "Gateway"]
 
 
-async def serve_stdio(settings: Settings | None = None) -> None:
-    """Serve one host on stdin and stdout; returns at end of input, SIGTERM or SIGINT."""
-    war_room = AsyncWarRoom(settings)
-    server = build_server(war_room)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
-        async with host_stdio(war_room.settings.max_message_bytes) as (read, write):
-            await server.run(read, write, server.create_initialization_options())
-        tasks.cancel_scope.cancel()
+async def serve_stdio(home: str, make: MakeGateway) -> None:
+    """Serve one host on stdin and stdout; returns at end of input, SIGTERM or SIGINT.
 
-
-async def serve_http(host: str, port: int, settings: Settings | None = None) -> None:
-    """Serve hosts of both eras over Streamable HTTP at `/mcp`, on a loopback address only.
-
-    Raises:
-        InvalidInput: the address is not a loopback address.
+    `home` is the state directory; `make` is called, in a thread, when the gateway is first needed.
     """
-    if not is_loopback(host):
-        raise InvalidInput(
-            f"{host} is not a loopback address; War Room starts programs and is not served to a network.",
-            hint="Use --host 127.0.0.1, and a tunnel that authenticates if it has to be reached from afar.",
+    over, wanted = asyncio.Event(), asyncio.Event()
+    _on_signals(over.set)
+    front: Front
+    with HostPipes(lambda data: front.feed(data), over.set) as pipes:
+        front = Front(
+            pipes.send, wanted.set, is_empty=lambda: is_empty(home), brought=lambda: remembered(home)
         )
-    server = build_server(AsyncWarRoom(settings))
-    await _run_http(server, host, port)
+        gateway = asyncio.create_task(_when_wanted(wanted, front, make))
+        await over.wait()
+        await _last_answers(front)
+        gateway.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await gateway
+        front.peer.close(ConnectionLost("the host has left"))
 
 
-async def _run_http(server: WarRoomServer, host: str, port: int) -> None:
-    import uvicorn
+async def _when_wanted(wanted: asyncio.Event, front: Front, make: MakeGateway) -> None:
+    await wanted.wait()
+    try:
+        gateway = await to_thread.run_sync(make)
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(gateway.run)
+            front.ready(gateway)
+    except Exception as error:  # whatever keeps it from running, its host is to read it
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        _logger.error("the gateway does not run: %s", error)
+        front.failed(_told(error))
 
-    # The host given here turns on the allow-list of Host and Origin headers against DNS rebinding.
-    app = server.streamable_http_app(host=host)
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
-    await uvicorn.Server(config).serve()
+
+def _told(error: Exception) -> RpcError:
+    shape = getattr(error, "to_dict", None)
+    return RpcError(INTERNAL_ERROR, f"War Room cannot start: {error}", shape() if shape else None)
 
 
-async def _stop_on_signal(scope: anyio.CancelScope) -> None:
+async def _last_answers(front: Front) -> None:
+    """The host sent no more: what it asked before is still answered, if that does not take long."""
+    answered = asyncio.Event()
+    front.peer.on_answered = answered.set
+    with anyio.move_on_after(LAST_ANSWERS):
+        while any(one.method not in _STANDING for one in front.peer.owes()):
+            await answered.wait()
+            answered.clear()
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
     # Not every platform has them; there the end of input is the only way out.
-    with suppress(NotImplementedError), anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
+    with contextlib.suppress(NotImplementedError):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+def remembered(home: str) -> dict[str, Any]:
+    """What children brought to the capabilities the last time: the first answer does not wait for them."""
+    try:
+        with open(f"{home}/brought.json", "rb") as file:
+            value = value_of(file.read())
+    except OSError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,154 +1,126 @@
-"""The host's end of stdio: readiness instead of worker threads, so that it can be cancelled at once.
+"""The host's end of stdio: bytes in by callback, bytes out without waiting.
 
-The SDK reads in a thread that sits in `read()` until the host writes or leaves, and each message costs
-several hops between threads. Here the event loop waits for the descriptor itself.
+While it is open, descriptor 0 is empty and descriptor 1 leads to stderr: what children or libraries print
+by mistake never reaches the host.
 """
 
+from __future__ import annotations
+
+import asyncio
 import os
 import stat
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from collections.abc import Callable
+from typing import Self
 
-import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.shared.message import SessionMessage
-from mcp_types import (
-    JSONRPCError,
-    JSONRPCMessage,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    JSONRPCResponse,
-    jsonrpc_message_adapter,
-)
-
-from warroom_mcp.framing import LineSplitter, LineTooLong
-
-Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
-_CHUNK = 64 * 1024
-LAST_ANSWERS = 1.0
-"""Seconds after the end of input in which requests that were read before it may still be answered."""
-# Answered when the host leaves, and not before.
-_STANDING = frozenset({"subscriptions/listen"})
+_CHUNK = 256 * 1024
+MAX_UNREAD = 64 * 1024 * 1024
+"""Bytes that wait for a host to read them; one that leaves more is taken for gone."""
 
 
-@asynccontextmanager
-async def host_stdio(max_message_bytes: int) -> AsyncIterator[Streams]:
-    """The stream pair to the host on stdin and stdout.
+class HostPipes:
+    """Stdin and stdout of this process as the connection to a host.
 
-    While entered, descriptor 0 is empty and descriptor 1 leads to stderr: what children or libraries
-    print by mistake never reaches the host. Ends by itself when the host closes our stdin.
+    `on_data` gets what the host writes, `on_end` is called once when it has left.
     """
-    wire_in, wire_out = _divert(0, os.devnull), _divert(1, None)
-    to_session, from_host = anyio.create_memory_object_stream[SessionMessage | Exception](16)
-    to_host, from_session = anyio.create_memory_object_stream[SessionMessage](16)
-    owed = Owed()
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_read, wire_in, to_session, max_message_bytes, owed)
-            tasks.start_soon(_write, wire_out, from_session, owed)
-            yield from_host, to_host
-            tasks.cancel_scope.cancel()
-    finally:
-        for stream in (to_session, from_host, to_host, from_session):
-            stream.close()
-        _restore(0, wire_in)
-        _restore(1, wire_out)
 
+    def __init__(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        self._on_data = on_data
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._unsent = bytearray()
+        self._over = False
+        self._broken = False
+        self._pump: asyncio.Task[None] | None = None
 
-class Owed:
-    """The requests that were read and not answered yet."""
-
-    def __init__(self) -> None:
-        self._ids: set[str | int] = set()
-        self._settled = anyio.Event()
-
-    def read(self, message: JSONRPCMessage) -> None:
-        """A message came from the host."""
-        match message:
-            case JSONRPCRequest() if message.method not in _STANDING:
-                self._ids.add(message.id)
-            case JSONRPCNotification(method="notifications/cancelled"):
-                self._settle((message.params or {}).get("requestId"))
-
-    def written(self, message: JSONRPCMessage) -> None:
-        """A message has gone to the host."""
-        if isinstance(message, JSONRPCResponse | JSONRPCError):
-            self._settle(message.id)
-
-    async def nothing(self) -> None:
-        """Return when every request is answered."""
-        while self._ids:
-            await self._settled.wait()
-
-    def _settle(self, request_id: Any) -> None:
-        if isinstance(request_id, str | int):
-            self._ids.discard(request_id)
-        self._settled.set()
-        self._settled = anyio.Event()
-
-
-async def _read(
-    wire: int, to_session: MemoryObjectSendStream[SessionMessage | Exception], limit: int, owed: Owed
-) -> None:
-    lines = LineSplitter(limit)
-    with to_session, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-        async for chunk in _chunks(wire):
-            for line in lines.feed(chunk):
-                if isinstance(line, LineTooLong):
-                    await to_session.send(line)
-                elif line.strip():
-                    message = _message(line)
-                    if isinstance(message, SessionMessage):
-                        owed.read(message.message)
-                    await to_session.send(message)
-        # The session drops what it works on when its input ends: a script that pipes requests in and
-        # closes the pipe would be left without its last answers.
-        with anyio.move_on_after(LAST_ANSWERS):
-            await owed.nothing()
-
-
-async def _chunks(wire: int) -> AsyncIterator[bytes]:
-    waits = True
-    while True:
-        if waits:
-            try:
-                await anyio.wait_readable(wire)
-            except PermissionError:
-                # Files and the null device have no readiness, and never block for long.
-                waits = False
-        chunk = os.read(wire, _CHUNK)
-        if not chunk:
-            return
-        yield chunk
-
-
-def _message(line: bytes) -> SessionMessage | Exception:
-    try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-    except ValueError as error:
-        return error
-
-
-async def _write(wire: int, from_session: MemoryObjectReceiveStream[SessionMessage], owed: Owed) -> None:
-    if _private_pipe(wire):
-        os.set_blocking(wire, False)
-    # A host that has gone reads no more: its end of input ends the server.
-    with from_session, suppress(BrokenPipeError, ConnectionError):
-        async for item in from_session:
-            text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
-            await _send(wire, text.encode("utf-8", "replace") + b"\n")
-            owed.written(item.message)
-
-
-async def _send(wire: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
+    def __enter__(self) -> Self:
+        self._in, self._out = _divert(0, os.devnull), _divert(1, None)
+        if _private_pipe(self._out):
+            os.set_blocking(self._out, False)
         try:
-            view = view[os.write(wire, view) :]
+            self._loop.add_reader(self._in, self._readable)
+        except PermissionError:
+            # Files and the null device have no readiness, and never block for long.
+            self._pump = self._loop.create_task(self._read_file())
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._end_reading()
+        self._loop.remove_writer(self._out)
+        _restore(0, self._in)
+        _restore(1, self._out)
+
+    def send(self, data: bytes) -> None:
+        """Write; what the host does not take at once is kept and written later."""
+        if self._broken:
+            return
+        if not self._unsent:
+            try:
+                sent = os.write(self._out, data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:  # a host that has gone reads no more
+                self._break()
+                return
+            if sent == len(data):
+                return
+            data = data[sent:]
+            self._loop.add_writer(self._out, self._writable)
+        self._unsent += data
+        if len(self._unsent) > MAX_UNREAD:
+            self._break()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the host has not taken yet."""
+        return len(self._unsent)
+
+    def _writable(self) -> None:
+        try:
+            del self._unsent[: os.write(self._out, memoryview(self._unsent)[:_CHUNK])]
         except BlockingIOError:
-            await anyio.wait_writable(wire)
+            return
+        except OSError:
+            self._break()
+            return
+        if not self._unsent:
+            self._loop.remove_writer(self._out)
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._in, _CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._on_data(data)
+        else:
+            self._end()
+
+    async def _read_file(self) -> None:
+        while data := os.read(self._in, _CHUNK):
+            self._on_data(data)
+            await asyncio.sleep(0)
+        self._end()
+
+    def _end(self) -> None:
+        if not self._over:
+            self._end_reading()
+            # Its answers still go out: a script that pipes requests in and closes the pipe waits for them.
+            self._on_end()
+
+    def _end_reading(self) -> None:
+        self._over = True
+        self._loop.remove_reader(self._in)
+        if self._pump is not None:
+            self._pump.cancel()
+
+    def _break(self) -> None:
+        self._broken = True
+        self._unsent.clear()
+        self._loop.remove_writer(self._out)
+        self._end()
 
 
 def _private_pipe(wire: int) -> bool:

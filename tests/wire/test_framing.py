@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warroom_mcp.framing import LineSplitter, LineTooLong
+from warroom_mcp.wire.framing import LineSplitter, LineTooLong
 
 
 def _chunks(data: bytes, cuts: list[int]) -> list[bytes]:

@@ -1,12 +1,15 @@
 """Newline framing of byte streams, in linear time and within a limit."""
 
+HEAD = 400
+
 
 class LineTooLong(ValueError):
-    """A line grew over `limit` bytes before its end came."""
+    """A line grew over `limit` bytes before its end came; `head` is how it begins."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, head: bytes = b"") -> None:
         super().__init__(f"a line is longer than {limit} bytes")
         self.limit = limit
+        self.head = head
 
 
 class LineSplitter:
@@ -42,9 +45,10 @@ class LineSplitter:
             return None
         self._size += len(part)
         if self._size > self._limit:
+            head = b"".join([*self._parts, part[:HEAD]])[:HEAD]
             self._forget()
             self._skipping = True
-            return LineTooLong(self._limit)
+            return LineTooLong(self._limit, head)
         self._parts.append(part)
         return None
 

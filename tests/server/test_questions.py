@@ -10,7 +10,7 @@ import pytest
 from tests.server.host import HANDSHAKE, MODERN
 from tests.server.played import Message, Played, Request
 from tests.server.wire import ABLE, PREFIX, Refused, Wire, staged, text_of
-from warroom_mcp.server import relay
+from warroom_mcp.server import questions
 
 FORM = {"mode": "form", "message": "Which?", "requestedSchema": {"type": "object", "x-new": [1]}}
 QUESTIONS: dict[str, tuple[str, Message, Message]] = {
@@ -325,7 +325,7 @@ async def test_a_question_ends_with_its_call(home: Path, modern: bool) -> None:
 async def test_a_child_that_never_stops_asking_is_given_up(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "PAUSE", 0)
+    monkeypatch.setattr(questions, "PAUSE", 0)
     child = Played(modern=True)
     rounds: list[Request] = []
 

@@ -15,31 +15,25 @@ import anyio
 from anyio.abc import TaskGroup
 from msgspec import Raw
 
-from warroom_mcp.errors import CallTimeout, ChildGone, ChildProtocolError, Refusal, WarRoomError
+from warroom_mcp.errors import CallTimeout, ChildGone, ChildProtocolError, WarRoomError
 from warroom_mcp.manager.child import LONGEST_CALL, Child
 from warroom_mcp.manager.entry import uncertain
-from warroom_mcp.manager.kept import STILL_ADDED
-from warroom_mcp.server import answers, asked
+from warroom_mcp.server import asked
+from warroom_mcp.server.call import Call
 from warroom_mcp.server.caller import Caller
-from warroom_mcp.server.parking import Answers, Parking
+from warroom_mcp.server.parking import Parking
+from warroom_mcp.server.questions import OF_ONE_ROUND, Questions, over
 from warroom_mcp.server.shortening import Shortener
 from warroom_mcp.warroom import AsyncWarRoom
 from warroom_mcp.wire import results
-from warroom_mcp.wire.codec import Fields, RpcError, encode, fields_of, value_of
+from warroom_mcp.wire.codec import Fields, RpcError, value_of
 from warroom_mcp.wire.peer import Incoming, Unanswered
 from warroom_mcp.wire.protocol import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
-    INVALID_REQUEST,
     META_LOG_LEVEL,
-    METHOD_NOT_FOUND,
-    PROGRESS_TOKEN,
 )
 
-MAX_ROUNDS = 10
-"""Questions of a modern child that are asked of a host with a handshake before the call is given up."""
-PAUSE = 0.2
-"""Seconds before a child that wants another round, and asks nothing, is called again."""
 SMALL = 16 * 1024
 """Bytes of a result that every host takes."""
 MAX_TASKS = 10_000
@@ -47,125 +41,7 @@ MAX_TASKS = 10_000
 SWEEP = 0.25
 """Seconds between two looks at who is late."""
 
-_OF_ONE_ROUND = frozenset({"inputResponses", "requestState"})
 _logger = logging.getLogger(__name__)
-
-
-class Call:
-    """One request in flight. It is a `Sink` for the child's answer and a `Parked` for the host's retry."""
-
-    __slots__ = (
-        "asked",
-        "asking",
-        "begun",
-        "caller",
-        "child",
-        "deadline",
-        "fields",
-        "id",
-        "method",
-        "outcome",
-        "questions",
-        "relay",
-        "rounds",
-        "server",
-        "tool",
-        "tried",
-        "working",
-    )
-
-    def __init__(
-        self, relay: Relay, caller: Caller, server: str, method: str, fields: Fields, tool: str | None
-    ) -> None:
-        self.relay = relay
-        self.caller = caller
-        self.server = server
-        self.method = method
-        self.fields = fields
-        self.tool = tool
-        self.child: Child | None = None
-        self.id = 0
-        self.begun = relay.clock()
-        self.deadline = 0.0
-        self.rounds = 0
-        self.asked = 0
-        self.tried = False
-        self.questions: dict[str, Incoming] = {}
-        self.asking: set[anyio.CancelScope] = set()
-        self.outcome: bytes | Raw | RpcError | None = None
-        self.working: anyio.CancelScope | None = None
-        caller.on_cancel = self.give_up
-
-    # --- from the child ------------------------------------------------------------------------
-
-    def replied(self, result: Raw) -> None:
-        """The child's result."""
-        self.relay.landed(self)
-        self.relay.arrived(self, result)
-
-    def refused(self, error: RpcError) -> None:
-        """The child's own error, which passes as it came."""
-        self.relay.landed(self)
-        self.relay.counted(self, failed=True)
-        self.settle(error)
-
-    def lost(self, error: Unanswered) -> None:
-        """The child will not answer."""
-        self.relay.landed(self)
-        self.relay.work(self, self.relay.recover, error)
-
-    def progressed(self, fields: Fields) -> None:
-        """A sign of life: the deadline starts anew, and the host is told if it asked to be."""
-        self.relay.extend(self)
-        token = self.caller.progress_token
-        if token is not None and not self.caller.answered:
-            self.caller.notify("notifications/progress", encode({**fields, PROGRESS_TOKEN: token}))
-
-    # --- to the host ---------------------------------------------------------------------------
-
-    def settle(self, outcome: bytes | Raw | RpcError) -> None:
-        """Answer the host; if it is gone to ask its person, keep the answer for its return."""
-        if self.caller.answered:
-            self.outcome = outcome
-        elif isinstance(outcome, RpcError):
-            self.caller.fail(outcome)
-        else:
-            self.caller.answer(outcome)
-
-    def fail(self, error: WarRoomError) -> None:
-        """Answer with an error of ours, where the result has room for one as a result."""
-        self.relay.counted(self, failed=True)
-        if not isinstance(error, Refusal):
-            error.details.setdefault("kept", STILL_ADDED)
-        if self.method == "tools/call":
-            self.settle(encode(answers.failure(error)))
-        else:
-            self.settle(RpcError(INTERNAL_ERROR, error.message, error.to_dict()))
-
-    # --- while a person is asked ---------------------------------------------------------------
-
-    def resume(self, caller: Caller, given: Answers) -> None:
-        """The host came back with its person's answers."""
-        self.caller = caller
-        caller.on_cancel = self.give_up
-        for key, answer in given.items():
-            if (question := self.questions.pop(key, None)) is not None:
-                question.answer(answer)
-        outcome, self.outcome = self.outcome, None
-        if outcome is not None:
-            self.settle(outcome)
-        elif self.questions:
-            self.relay.ask_by_parking(self)
-        else:
-            self.relay.extend(self)
-
-    def expire(self) -> None:
-        """Nobody came back."""
-        self.give_up()
-
-    def give_up(self) -> None:
-        """The host no longer wants the result: the child is told, and nothing of the call stays."""
-        self.relay.give_up(self)
 
 
 class Relay:
@@ -182,7 +58,7 @@ class Relay:
         self._parking = parking
         self._shortener = shortener
         self._seconds = war_room.settings.call_deadline
-        self._ask_deadline = war_room.settings.ask_deadline
+        self._questions = Questions(tasks, parking, war_room.settings.ask_deadline, self.extend)
         self._flying: dict[Child, dict[Call, None]] = {}
         self._tasks_of: dict[str, str] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -205,7 +81,7 @@ class Relay:
 
     def _send(self, call: Call, child: Child) -> None:
         caller = call.caller
-        if not child.modern and not call.fields.keys().isdisjoint(_OF_ONE_ROUND):
+        if not child.modern and not call.fields.keys().isdisjoint(OF_ONE_ROUND):
             # Not one of ours, or no longer: a child with a handshake gave out none.
             call.settle(RpcError(INVALID_PARAMS, "Invalid or expired requestState"))
             return
@@ -264,7 +140,7 @@ class Relay:
             if not flying:
                 del self._flying[child]
         for question in call.questions.values():
-            question.fail(_over())
+            question.fail(over())
         call.questions.clear()
         for asking in call.asking:
             asking.cancel()
@@ -367,75 +243,16 @@ class Relay:
 
     def asked(self, child: Child, incoming: Incoming) -> None:
         """A child with a handshake asks its client something."""
-        call = self.newest(child)
-        if call is None:
-            incoming.fail(RpcError(INVALID_REQUEST, "It cannot be told which host's call this belongs to"))
-        elif not asked.may_ask(incoming.method, incoming.params, call.caller.capabilities):
-            incoming.fail(RpcError(METHOD_NOT_FOUND, f"The host does not offer {incoming.method[:80]}"))
-        elif call.caller.modern:
-            call.asked += 1
-            call.questions[f"r{call.asked}"] = incoming
-            # What is asked in the same breath goes into the same answer.
-            self._loop.call_soon(self.ask_by_parking, call)
-        else:
-            self._tasks.start_soon(self._ask_host, call, incoming)
+        self._questions.asked(self.newest(child), incoming)
 
-    async def _ask_host(self, call: Call, incoming: Incoming) -> None:
-        call.deadline = self.clock() + self._ask_deadline
-        with anyio.CancelScope() as scope:
-            incoming.on_cancel = scope.cancel
-            call.asking.add(scope)
-            try:
-                with anyio.fail_after(self._ask_deadline):
-                    incoming.answer(await call.caller.ask(incoming.method, incoming.params))
-            except RpcError as error:
-                incoming.fail(error)
-            except TimeoutError:
-                incoming.fail(RpcError(INTERNAL_ERROR, "Nobody answered in time"))
-        incoming.fail(_over())  # if it was cancelled
-        call.asking.discard(scope)
-        self.extend(call)
-
-    def ask_by_parking(self, call: Call) -> None:
-        """Put the open questions of a call into the answer to its present request."""
-        if not call.questions or call.caller.answered:
-            return
-        call.deadline = self.clock() + self._ask_deadline
-        questions = {
-            key: {"method": incoming.method, "params": incoming.params if bytes(incoming.params) else {}}
-            for key, incoming in call.questions.items()
-        }
-        if not self._parking.park(call, call.caller, questions):
-            for incoming in call.questions.values():
-                incoming.fail(RpcError(INTERNAL_ERROR, "Too many calls wait for a person already"))
-            call.questions.clear()
+    def ask_again(self, call: Call) -> None:
+        """The host came back without all of the answers."""
+        self._questions.ask_by_parking(call)
 
     async def _drive(self, call: Call, result: Raw) -> None:
         """Ask a host with a handshake what a modern child wants to know, and call the child again."""
-        call.rounds += 1
-        if call.rounds > MAX_ROUNDS:
-            raise RpcError(INTERNAL_ERROR, f"{call.server} asked more than {MAX_ROUNDS} times")
-        fields = fields_of(result)
-        given: dict[str, Raw] = {}
-        for key, request in asked.members(fields.get("inputRequests")).items():
-            given[key] = await self._ask_of_host(call, asked.members(request))
-        if not given:
-            await anyio.sleep(PAUSE)
-        own = {key: value for key, value in call.fields.items() if key not in _OF_ONE_ROUND}
-        if given:
-            own["inputResponses"] = Raw(encode(given))
-        if "requestState" in fields:
-            own["requestState"] = fields["requestState"]
-        call.fields = own
+        call.fields = await self._questions.answer_of(call, result)
         await self._wake_and_send(call)
-
-    async def _ask_of_host(self, call: Call, request: Fields) -> Raw:
-        method, params = value_of(request.get("method")), request.get("params", Raw(b"{}"))
-        if not isinstance(method, str) or not asked.may_ask(method, params, call.caller.capabilities):
-            raise RpcError(METHOD_NOT_FOUND, f"The host does not offer {str(method)[:80]}")
-        with anyio.move_on_after(self._ask_deadline):
-            return await call.caller.ask(method, params)
-        raise RpcError(INTERNAL_ERROR, "Nobody answered in time")
 
     def log(self, child: Child, params: Raw) -> bool:
         """Pass a log message on with the call it belongs to; False if there is none."""
@@ -445,7 +262,7 @@ class Relay:
         wanted = call.caller.log_level
         if wanted is None and call.caller.modern:
             return True
-        level = value_of(params).get("level") if bytes(params) else None
+        level = value_of(asked.members(params).get("level"))
         if wanted is None or asked.reaches(level, wanted):
             call.caller.notify("notifications/message", bytes(params))
         return True
@@ -463,7 +280,3 @@ class Relay:
     def task_server(self, task_id: object) -> str | None:
         """The server that a task belongs to."""
         return self._tasks_of.get(task_id) if isinstance(task_id, str) else None
-
-
-def _over() -> RpcError:
-    return RpcError(INVALID_REQUEST, "The call that it belonged to is over")

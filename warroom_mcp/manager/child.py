@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
@@ -40,6 +41,7 @@ END_DEADLINE = 2.0
 PING_DEADLINE = 5.0
 """Seconds in which a child that let a call time out shows that it is alive."""
 
+_PROGRESS = PROGRESS_TOKEN.encode()
 _CHANGES = {
     "notifications/tools/list_changed": frozenset({"tools"}),
     "notifications/prompts/list_changed": frozenset({"prompts"}),
@@ -90,7 +92,7 @@ class Child:
         self.farewell = "It has ended."
         self.in_use = 0
         self.log_level: str | None = None
-        self.used = anyio.current_time()
+        self.used = time.monotonic()
         self._open_link = open_link
         self._settings = settings
         self._speech = speech or Speech()
@@ -187,7 +189,7 @@ class Child:
                     scope.deadline = math.inf
                     link.ready = True
                     self._peer = link.peer
-                    self.used = anyio.current_time()
+                    self.used = time.monotonic()
                     self._owner.began(self)
                     task_status.started()
                     await self._until_over(link)
@@ -360,8 +362,12 @@ class Child:
         demands is put in. `meta` is added to it.
         """
         given = fields.get("_meta")
-        if given is None and not (progress or self.modern or meta):
-            return encode(fields)
+        if given is None and not (self.modern or meta):
+            # Most calls: nothing to take apart.
+            body = encode(fields)
+            if not progress or self._peer is None or not fields:
+                return body
+            return b'%b,"_meta":{"%b":%d}}' % (body[:-1], _PROGRESS, self._peer.next_id())
         kept: dict[str, Any] = {}
         if given is not None:
             try:
@@ -386,7 +392,7 @@ class Child:
     def answered(self) -> None:
         """A request that was posted is over."""
         self.in_use -= 1
-        self.used = anyio.current_time()
+        self.used = time.monotonic()
 
     def withdraw(self, request_id: int, reason: str = "") -> None:
         """Tell it that an answer is no longer wanted."""

@@ -7,6 +7,7 @@ child that nobody used for a while is stopped, and wakes at its next use.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -155,7 +156,7 @@ class Waker:
         while idle > 0:
             await anyio.sleep(min(SWEEP_INTERVAL, idle / 4))
             for child, entry in list(self._homes.items()):
-                if not child.in_use and not entry.watched and anyio.current_time() - child.used > idle:
+                if not child.in_use and not entry.watched and time.monotonic() - child.used > idle:
                     child.stop(f"It was stopped after {idle / 60:.0f} minutes without use.")
 
     def failed(self, entry: Entry, error: WarRoomError) -> None:

@@ -69,9 +69,10 @@ class Host:
 
     def speech(self, capabilities: Mapping[str, Any]) -> Speech:
         """How it speaks, in a request with these capabilities."""
-        if self._speech is None or self._speech.capabilities != capabilities:
-            self._speech = Speech(self.modern, capabilities)
-        return self._speech
+        known = self._speech
+        if known is None or (known.capabilities is not capabilities and known.capabilities != capabilities):
+            known = self._speech = Speech(self.modern, capabilities)
+        return known
 
     def listed(self) -> None:
         """It has asked for the tools."""

@@ -33,6 +33,7 @@ from warroom_mcp.wire.protocol import (
 if TYPE_CHECKING:
     from warroom_mcp.server.gateway import Gateway
 
+_VERSION = META_VERSION.encode()
 MAX_HOST_MESSAGE = 32 * 1024 * 1024
 """Bytes of the largest message that is taken from a host."""
 
@@ -135,7 +136,10 @@ class Front:
 
     def _era_of(self, method: str, fields: Fields) -> Host:
         """The host; its handshake, or its first request that stands alone, decides the era for good."""
-        stands_alone = META_VERSION.encode() in bytes(fields.get("_meta", Raw())) and method != "initialize"
+        meta = fields.get("_meta")
+        if meta is None and self.host is not None and method != "initialize":
+            return self.host
+        stands_alone = meta is not None and _VERSION in bytes(meta) and method != "initialize"
         if self.host is None or (stands_alone and not (self.host.modern or self.host.greeted)):
             version = LATEST_MODERN if stands_alone else LATEST_HANDSHAKE
             self.host = Host(version, tell=None if stands_alone else self._tell)
@@ -151,6 +155,8 @@ class Front:
     def _first_words(self, caller: Caller) -> bytes | None:
         """The answer to what needs nothing of the gateway; None for everything else."""
         host, method = caller.host, caller.method
+        if method == "tools/call" and self._gateway is not None and (host.modern or host.greeted):
+            return None
         if method == "ping" and not host.modern:
             return b"{}"
         if method == "initialize":

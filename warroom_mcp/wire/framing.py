@@ -29,6 +29,10 @@ class LineSplitter:
         """The lines that end within this chunk, without their newlines."""
         *ends, rest = chunk.split(b"\n")
         found: list[bytes | LineTooLong] = []
+        if not (self._size or self._skipping) and len(chunk) <= self._limit:
+            # Nothing is left from before: the lines are there already.
+            found.extend(ends)
+            ends = []
         for end in ends:
             if over := self._keep(end):
                 found.append(over)

@@ -59,7 +59,8 @@ def parse(line: bytes) -> Envelope | Rubbish | Broken:
 def _checked(message: Envelope, line: bytes) -> Envelope | Rubbish | Broken:
     if message.jsonrpc != "2.0" or not (message.method or bytes(message.id)):
         return _rubbish(line)
-    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _too_deep(line):
+    deep = len(line) > 2 * MAX_DEPTH and line.count(b"[") + line.count(b"{") > MAX_DEPTH
+    if deep and _too_deep(line):
         if message.method and not bytes(message.id):
             return _rubbish(line)
         kind = "a request" if message.method else "an answer"

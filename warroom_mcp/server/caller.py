@@ -131,20 +131,22 @@ class Caller:
     def answer(self, result: bytes | Raw) -> None:
         """Answer with an encoded result; what comes after the first answer is dropped."""
         if not self.answered:
-            self.answered = True
+            # What is over leads to nothing any more: circles of such objects would wait for the collector.
+            self.answered, self.on_cancel = True, None
             self._reply(bytes(result))
 
     def fail(self, error: RpcError) -> None:
         """Answer with an error."""
         if not self.answered:
-            self.answered = True
+            self.answered, self.on_cancel = True, None
             self._reject(error)
 
     def given_up(self) -> None:
         """The host no longer wants the answer."""
+        given_up, self.on_cancel = self.on_cancel, None
         self.answered = True
-        if self.on_cancel is not None:
-            self.on_cancel()
+        if given_up is not None:
+            given_up()
 
     def report_progress(self, progress: float, message: str | None = None) -> None:
         """Tell the host how far it is, if it wants to know."""

@@ -79,7 +79,7 @@ class Incoming:
 
     def _settle(self, line: bytes) -> None:
         if not self.answered:
-            self.answered = True
+            self.answered, self.on_cancel = True, None
             self._peer._forget(self)
             self._peer.send(line)
             if self._peer.on_answered is not None:

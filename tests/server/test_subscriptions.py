@@ -212,9 +212,18 @@ async def test_a_child_that_does_not_let_itself_be_watched_says_so(home: Path) -
         assert host.told == []
 
 
-async def test_what_is_not_exposed_cannot_be_watched(home: Path) -> None:
+async def test_what_is_not_exposed_yet_is_watched_when_it_comes(home: Path) -> None:
+    child = Played(resources=DAYS[:1])
+    async with staged(home, child=child) as stage, stage.host(HANDSHAKE) as host:
+        assert await host.get("resources/subscribe", uri=DAYS[1]["uri"]) == {}
+        child.items["resources"] = DAYS
+        child.tell("notifications/resources/list_changed")
+        assert await watched(child) == {DAYS[1]["uri"]}
+
+
+async def test_what_is_no_address_cannot_be_watched(home: Path) -> None:
     async with staged(home, child=Played(resources=DAYS)) as stage, stage.host(HANDSHAKE) as host:
-        for uri in ("days://none", "", 7, None):
+        for uri in ("", 7, None):
             with pytest.raises(Refused) as caught:
                 await host.get("resources/subscribe", uri=uri)
             assert caught.value.code in (-32602, -32002)

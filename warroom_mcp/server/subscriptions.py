@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Raw
 
 from warroom_mcp.errors import WarRoomError
+from warroom_mcp.events import Event, ToolboxChanged
+from warroom_mcp.models import Speech
 from warroom_mcp.server.caller import Caller, Host
 from warroom_mcp.warroom import AsyncWarRoom
 from warroom_mcp.wire.codec import RpcError, encode, fields_of
@@ -47,6 +49,7 @@ class Subscriptions:
         self._war_room = war_room
         self._hosts: dict[Host, set[str]] = {}
         self._listeners: dict[Caller, _Listener] = {}
+        war_room.events.subscribe(self._note)
 
     # --- hosts with a handshake ----------------------------------------------------------------
 
@@ -65,11 +68,11 @@ class Subscriptions:
         return tuple(self._hosts)
 
     async def subscribe(self, caller: Caller) -> dict[str, Any]:
-        """A host wants to hear when a resource changes.
+        """A host wants to hear when a resource changes; one that is not there yet may come.
 
         Raises: RpcError, WarRoomError.
         """
-        uri = self._uri(caller)
+        uri = _uri(caller)
         self._hosts.setdefault(caller.host, set()).add(uri)
         try:
             await self._watch(uri, caller)
@@ -80,20 +83,10 @@ class Subscriptions:
 
     async def unsubscribe(self, caller: Caller) -> dict[str, Any]:
         """It no longer does; also of a resource that is not there any more."""
-        uri = caller.value("uri")
-        if not isinstance(uri, str):
-            raise RpcError(INVALID_PARAMS, "uri has to be a string")
+        uri = _uri(caller)
         self._hosts.get(caller.host, set()).discard(uri)
         await self._follow(uri, caller.host)
         return {}
-
-    def _uri(self, caller: Caller) -> str:
-        uri = caller.value("uri")
-        if not isinstance(uri, str):
-            raise RpcError(INVALID_PARAMS, "uri has to be a string")
-        if self._war_room.toolbox.resource_server(uri) is None:
-            raise RpcError(INVALID_PARAMS, f"Unknown resource: {uri[:200]}")
-        return uri
 
     # --- listeners -----------------------------------------------------------------------------
 
@@ -182,13 +175,37 @@ class Subscriptions:
 
     async def _set(self, uri: str, speech: Any) -> None:
         """Have the server of a resource watch exactly what somebody wants of it."""
-        toolbox = self._war_room.toolbox
-        server = toolbox.resource_server(uri)
-        if server is None:
-            return
-        wanted = {uri for uris in self._hosts.values() for uri in uris}
-        wanted |= {uri for listener in self._listeners.values() for uri in listener.uris}
+        wanted = self._wanted()
         if len(wanted) > MAX_WATCHED:
             raise RpcError(INTERNAL_ERROR, "Too many resources are watched")
-        own = frozenset(uri for uri in wanted if toolbox.resource_server(uri) == server)
-        await self._war_room.watch(server, own, speech)
+        server = self._war_room.toolbox.resource_server(uri)
+        if server is not None:
+            await self._war_room.watch(server, self._of(server, wanted), speech)
+
+    def _wanted(self) -> set[str]:
+        wanted = {uri for uris in self._hosts.values() for uri in uris}
+        return wanted | {uri for listener in self._listeners.values() for uri in listener.uris}
+
+    def _of(self, server: str, uris: Iterable[str]) -> frozenset[str]:
+        toolbox = self._war_room.toolbox
+        return frozenset(uri for uri in uris if toolbox.resource_server(uri) == server)
+
+    def _note(self, event: Event) -> None:
+        """A server may bring a resource that somebody has been waiting for."""
+        if not isinstance(event, ToolboxChanged) or "resources" not in event.kinds:
+            return
+        if own := self._of(event.server, self._wanted()):
+            self._war_room.later(self._catch_up, event.server, own)
+
+    async def _catch_up(self, server: str, uris: frozenset[str]) -> None:
+        try:
+            await self._war_room.watch(server, uris, Speech())
+        except (RpcError, WarRoomError) as error:
+            _logger.warning("the resources of %s cannot be watched: %s", server, error)
+
+
+def _uri(caller: Caller) -> str:
+    uri = caller.value("uri")
+    if not isinstance(uri, str) or not uri:
+        raise RpcError(INVALID_PARAMS, "uri has to be a string")
+    return uri

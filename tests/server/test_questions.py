@@ -189,13 +189,33 @@ async def test_a_modern_child_may_not_ask_by_a_request(era: str, home: Path) -> 
         assert host.asked == []
 
 
-async def test_a_child_that_asks_without_a_call_is_refused(era: str, home: Path) -> None:
+async def test_a_child_that_asks_without_a_call_asks_the_only_host_there_is(home: Path) -> None:
+    child = Played()
+    async with staged(home, HANDSHAKE, child=child) as stage, stage.host(HANDSHAKE) as host:
+        child.lines[0].send({"id": 1, "method": "roots/list"})
+        asked = await host.is_asked()
+        assert asked["method"] == "roots/list"
+        host.reply(asked["id"], {"roots": [{"uri": "file:///tmp"}]})
+        assert (await child.answered(1))["result"] == {"roots": [{"uri": "file:///tmp"}]}
+        child.lines[0].send({"id": 2, "method": "weather/get"})
+        assert (await child.answered(2))["error"]["code"] == -32601
+
+
+async def test_a_child_that_asks_without_a_call_is_refused_where_there_is_no_one_host(
+    era: str, home: Path
+) -> None:
     child = Played()
     method, params, _ = QUESTIONS["form"]
-    async with staged(home, era, child=child) as stage, stage.host(era) as host:
+    async with (
+        staged(home, era, child=child) as stage,
+        stage.host(era, "one") as one,
+        stage.host(MODERN, "two") as two,
+    ):
+        for host in (one, two):
+            await host.get("tools/list")
         child.lines[0].send({"id": 1, "method": method, "params": params})
         assert (await child.answered(1))["error"]["code"] == -32600
-        assert host.asked == []
+        assert one.asked == two.asked == []
 
 
 @pytest.mark.parametrize("other_era", [HANDSHAKE, MODERN])

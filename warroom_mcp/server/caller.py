@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,15 +21,18 @@ from warroom_mcp.wire.protocol import (
 
 Tell = Callable[[str, bytes], None]
 """Sends a notification that belongs to no request."""
+Ask = Callable[[str, Raw], Awaitable[Raw]]
+"""Asks a host something; raises RpcError."""
 
 
 @dataclass(eq=False)
 class Host:
     """One connected host: what it said of itself, and what it was seen doing.
 
-    `tell` is None where nothing can be said outside of a request; `greeted` whether it shook hands.
-    `behind` tells whether it has still to list the tools since the latest announcement; `relisted` whether
-    it did so when it was last waited for; `called_native` whether it ever called a child's tool by name;
+    `tell` and `ask` are None where nothing can be said or asked outside of a request; `greeted` whether it
+    shook hands. `behind` tells whether it has still to list the tools since the latest announcement;
+    `relisted` whether it did so when it was last waited for; `called_native` whether it ever called a
+    child's tool by name;
     `listens` whether it subscribed to changes of the tools; `used` when it last called which tool.
     """
 
@@ -38,6 +41,7 @@ class Host:
     release: str | None = None
     capabilities: Mapping[str, Any] = field(default_factory=dict)
     tell: Tell | None = None
+    ask: Ask | None = None
     greeted: bool = False
     initialized: bool = False
     log_level: str | None = None

@@ -54,6 +54,10 @@ class Delivery:
         """A host asked something: from now on it is behind after each announcement."""
         self._hosts.setdefault(host, None)
 
+    def only(self) -> Host | None:
+        """The one host of this process, if there is but one."""
+        return next(iter(self._hosts)) if len(self._hosts) == 1 else None
+
     def gone(self, host: Host) -> None:
         """A host has left."""
         self._hosts.pop(host, None)

@@ -57,10 +57,18 @@ class StdioCaller(Caller):
         self._peer.notify(method, params)
 
     async def ask(self, method: str, params: bytes | Raw) -> Raw:
-        try:
-            return await self._peer.ask(method, params)
-        except Unanswered as error:
-            raise RpcError(INTERNAL_ERROR, "The host has gone") from error
+        return await ask(self._peer, method, params)
+
+
+async def ask(peer: Peer, method: str, params: bytes | Raw) -> Raw:
+    """Ask the host at the other end of the pipe.
+
+    Raises: RpcError: it refused, or has gone.
+    """
+    try:
+        return await peer.ask(method, params)
+    except Unanswered as error:
+        raise RpcError(INTERNAL_ERROR, "The host has gone") from error
 
 
 class Front:
@@ -142,7 +150,10 @@ class Front:
         stands_alone = meta is not None and _VERSION in bytes(meta) and method != "initialize"
         if self.host is None or (stands_alone and not (self.host.modern or self.host.greeted)):
             version = LATEST_MODERN if stands_alone else LATEST_HANDSHAKE
-            self.host = Host(version, tell=None if stands_alone else self._tell)
+            if stands_alone:
+                self.host = Host(version)
+            else:
+                self.host = Host(version, tell=self._tell, ask=self._ask)
         elif self.host.modern and method == "initialize":
             raise greeting.unsupported(value_of(fields.get("protocolVersion")))
         elif self.host.modern != stands_alone and stands_alone:
@@ -151,6 +162,9 @@ class Front:
 
     def _tell(self, method: str, params: bytes) -> None:
         self.peer.notify(method, params)
+
+    async def _ask(self, method: str, params: bytes | Raw) -> Raw:
+        return await ask(self.peer, method, params)
 
     def _first_words(self, caller: Caller) -> bytes | None:
         """The answer to what needs nothing of the gateway; None for everything else."""

@@ -73,7 +73,9 @@ class Gateway(Owner):
     async def run(self, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:
         """Be there until it is cancelled: children live in here."""
         async with self.war_room, anyio.create_task_group() as self._tasks:
-            self._relay = Relay(self.war_room, self._tasks, self._parking, self._shortener)
+            self._relay = Relay(
+                self.war_room, self._tasks, self._parking, self._shortener, self.delivery.only
+            )
             self._own = OwnTools(self.war_room, self.delivery, self._parking, self._tasks)
             self.war_room.owner = self
             self._tasks.start_soon(self.delivery.run)
@@ -95,6 +97,7 @@ class Gateway(Owner):
     def hear(self, host: Host, method: str, params: Raw) -> None:
         """A host told something that belongs to no request."""
         if method == "notifications/initialized":
+            self.delivery.met(host)
             self.subscriptions.connected(host)
         elif method == "notifications/roots/list_changed":
             for child in self.war_room.running():

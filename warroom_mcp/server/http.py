@@ -20,6 +20,7 @@ import uvicorn
 from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import Server
+from mcp.shared.dispatcher import Outbound
 from mcp.shared.exceptions import MCPError
 from msgspec import Raw
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -83,13 +84,17 @@ class HttpCaller(Caller):
         self._out.put_nowait(("reject", error, None))
 
     async def ask(self, method: str, params: bytes | Raw) -> Raw:
-        try:
-            answer = await self._channel.send_raw_request(method, value_of(params) or None)
-        except MCPError as error:
-            raise RpcError(error.code, error.message, error.data) from error
-        except Exception as error:  # no back channel, or the host closed it
-            raise RpcError(INTERNAL_ERROR, f"The host cannot be asked: {error}") from error
-        return Raw(encode(answer))
+        return await _ask(self._channel, method, params)
+
+
+async def _ask(channel: Outbound, method: str, params: bytes | Raw) -> Raw:
+    try:
+        answer = await channel.send_raw_request(method, value_of(params) or None)
+    except MCPError as error:
+        raise RpcError(error.code, error.message, error.data) from error
+    except Exception as error:  # no back channel, or the host closed it
+        raise RpcError(INTERNAL_ERROR, f"The host cannot be asked: {error}") from error
+    return Raw(encode(answer))
 
 
 class HttpServer(Server[Any]):
@@ -133,7 +138,9 @@ class HttpServer(Server[Any]):
             return self._modern_host(sdk.client_name(ctx.session) or "", version)
         host: Host | None = connection.state.get(_STATE)
         if host is None:
-            host = connection.state[_STATE] = Host(version, tell=_teller(connection))
+            host = connection.state[_STATE] = Host(
+                version, tell=_teller(connection), ask=lambda *asked: _ask(connection.outbound, *asked)
+            )
             connection.exit_stack.push_async_callback(self._gateway.gone, host)
         return host
 

@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from warroom_mcp.server import asked
 from warroom_mcp.server.call import Call
+from warroom_mcp.server.caller import Ask, Host
 from warroom_mcp.server.parking import Parking
 from warroom_mcp.wire.codec import Fields, RpcError, encode, fields_of, value_of
 from warroom_mcp.wire.peer import Incoming
@@ -42,10 +43,14 @@ class Questions:
 
     # --- children with a handshake -------------------------------------------------------------
 
-    def asked(self, call: Call | None, incoming: Incoming) -> None:
-        """A child asks its client something in the middle of a call; None if it cannot be told which."""
+    def asked(self, call: Call | None, only: Host | None, incoming: Incoming) -> None:
+        """A child asks its client something in the middle of `call`, or of no call that is known.
+
+        Outside of a call it is asked of the `only` host, if there is but one: file servers, for one, ask for
+        the roots as soon as they are ready.
+        """
         if call is None:
-            incoming.fail(RpcError(INVALID_REQUEST, "It cannot be told which host's call this belongs to"))
+            self._asked_of_all(only, incoming)
         elif not asked.may_ask(incoming.method, incoming.params, call.caller.capabilities):
             incoming.fail(RpcError(METHOD_NOT_FOUND, f"The host does not offer {incoming.method[:80]}"))
         elif call.caller.modern:
@@ -56,21 +61,34 @@ class Questions:
         else:
             self._tasks.start_soon(self._ask_host, call, incoming)
 
+    def _asked_of_all(self, only: Host | None, incoming: Incoming) -> None:
+        if only is None or only.ask is None:
+            incoming.fail(RpcError(INVALID_REQUEST, "It cannot be told which host's call this belongs to"))
+        elif not asked.may_ask(incoming.method, incoming.params, only.capabilities):
+            incoming.fail(RpcError(METHOD_NOT_FOUND, f"The host does not offer {incoming.method[:80]}"))
+        else:
+            self._tasks.start_soon(self._hand_on, incoming, only.ask)
+
     async def _ask_host(self, call: Call, incoming: Incoming) -> None:
         call.deadline = self._loop.time() + self._deadline
         with anyio.CancelScope() as scope:
-            incoming.on_cancel = scope.cancel
             call.asking.add(scope)
+            await self._hand_on(incoming, call.caller.ask)
+        incoming.fail(over())  # if it was cancelled
+        call.asking.discard(scope)
+        self._extend(call)
+
+    async def _hand_on(self, incoming: Incoming, ask: Ask) -> None:
+        """Ask a host what a child wants to know, and hand the answer back."""
+        with anyio.CancelScope() as scope:
+            incoming.on_cancel = scope.cancel
             try:
                 with anyio.fail_after(self._deadline):
-                    incoming.answer(await call.caller.ask(incoming.method, incoming.params))
+                    incoming.answer(await ask(incoming.method, incoming.params))
             except RpcError as error:
                 incoming.fail(error)
             except TimeoutError:
                 incoming.fail(RpcError(INTERNAL_ERROR, "Nobody answered in time"))
-        incoming.fail(over())  # if it was cancelled
-        call.asking.discard(scope)
-        self._extend(call)
 
     def ask_by_parking(self, call: Call) -> None:
         """Put the open questions of a call into the answer to its present request."""

@@ -20,7 +20,7 @@ from warroom_mcp.manager.child import LONGEST_CALL, Child
 from warroom_mcp.manager.entry import uncertain
 from warroom_mcp.server import asked
 from warroom_mcp.server.call import Call
-from warroom_mcp.server.caller import Caller
+from warroom_mcp.server.caller import Caller, Host
 from warroom_mcp.server.parking import Parking
 from warroom_mcp.server.questions import OF_ONE_ROUND, Questions, over
 from warroom_mcp.server.shortening import Shortener
@@ -48,7 +48,12 @@ class Relay:
     """All calls in flight, by child. What is exposed was decided before: see `Toolbox.resolve`."""
 
     def __init__(
-        self, war_room: AsyncWarRoom, tasks: TaskGroup, parking: Parking, shortener: Shortener
+        self,
+        war_room: AsyncWarRoom,
+        tasks: TaskGroup,
+        parking: Parking,
+        shortener: Shortener,
+        only_host: Callable[[], Host | None],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.clock = loop.time
@@ -57,6 +62,7 @@ class Relay:
         self._tasks = tasks
         self._parking = parking
         self._shortener = shortener
+        self._only_host = only_host
         self._seconds = war_room.settings.call_deadline
         self._questions = Questions(tasks, parking, war_room.settings.ask_deadline, self.extend)
         self._flying: dict[Child, dict[Call, None]] = {}
@@ -243,7 +249,8 @@ class Relay:
 
     def asked(self, child: Child, incoming: Incoming) -> None:
         """A child with a handshake asks its client something."""
-        self._questions.asked(self.newest(child), incoming)
+        only = self._only_host() if child not in self._flying else None
+        self._questions.asked(self.newest(child), only, incoming)
 
     def ask_again(self, call: Call) -> None:
         """The host came back without all of the answers."""

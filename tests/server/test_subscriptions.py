@@ -236,17 +236,21 @@ async def test_what_is_not_exposed_any_more_can_be_given_up(home: Path) -> None:
             await host.get("resources/unsubscribe", uri=7)
 
 
-async def test_a_child_that_was_restarted_is_watched_again(home: Path) -> None:
-    child = Played(resources=DAYS)
-    async with staged(home, child=child) as stage, stage.host(HANDSHAKE) as host:
+@pytest.mark.parametrize("modern", [False, True], ids=["old-child", "modern-child"])
+async def test_a_child_that_is_listened_to_is_started_and_watched_again_by_itself(
+    home: Path, modern: bool
+) -> None:
+    child = Played(modern=modern, resources=DAYS)
+    era = MODERN if modern else HANDSHAKE
+    async with staged(home, era, child=child) as stage, stage.host(HANDSHAKE) as host:
         await host.get("resources/subscribe", uri="days://mon")
-        assert await watched(child) == {"days://mon"}
-        child.lines[-1].die()
-        assert (await host.result(host.call("child__act")))["isError"]
-        host.call("child__act")
-        assert await watched(child) == {"days://mon"}
-        updated(child, "days://mon")
-        await host.hears("notifications/resources/updated")
+        method = "subscriptions/listen" if modern else "resources/subscribe"
+        for _ in range(2):
+            while "days://mon" not in json.dumps((asked := await child.takes(method)).params):
+                pass
+            asked.over.send({"method": "notifications/resources/updated", "params": {"uri": "days://mon"}})
+            await host.hears("notifications/resources/updated")
+            asked.over.die()
 
 
 async def test_an_update_that_says_nothing_is_dropped(home: Path) -> None:

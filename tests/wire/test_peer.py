@@ -330,20 +330,23 @@ def test_a_worker_that_asks_again_when_it_is_told_of_the_end_is_told_again() -> 
 
 async def waited(end: End, answer: Callable[[], None], **given: Any) -> Raw:
     """The result of one request, answered as soon as it has been sent."""
-    before = len(end.sent)
+    found: list[Raw | Exception] = []
 
-    async def answer_it() -> None:
-        while len(end.sent) == before:
-            await anyio.lowlevel.checkpoint()
-        answer()
-
-    # No task group: it would wrap the error that is waited for.
-    answering = asyncio.ensure_future(answer_it())
-    with anyio.fail_after(5):
+    async def ask() -> None:
         try:
-            return await end.peer.request("tools/call", {"a": 1}, **given)
-        finally:
-            await answering
+            found.append(await end.peer.request("tools/call", {"a": 1}, **given))
+        except (RpcError, Unanswered) as error:
+            found.append(error)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
+            answer()
+    (outcome,) = found
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 async def test_a_request_can_be_waited_for() -> None:

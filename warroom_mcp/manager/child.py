@@ -95,7 +95,7 @@ class Child:
         self.used = time.monotonic()
         self._open_link = open_link
         self._settings = settings
-        self._speech = speech or Speech()
+        self.speech = speech or Speech()
         self._only = only
         self._owner = owner or Owner()
         self._on_changed = on_changed
@@ -142,7 +142,7 @@ class Child:
             StartFailed, StartTimeout, ChildProtocolError: before it was ready; later nothing is raised.
         """
         try:
-            await self._live(self._speech, task_status)
+            await self._live(self.speech, task_status)
         except OtherEra as refused:
             await self._in_the_other_era(task_status, refused)
         except Exception as error:  # a child's end must never be the gateway's
@@ -151,7 +151,7 @@ class Child:
             self._over()
 
     async def _in_the_other_era(self, task_status: TaskStatus[None], refused: OtherEra) -> None:
-        other = Speech(not self._speech.modern, self._speech.capabilities)
+        other = Speech(not self.speech.modern, self.speech.capabilities)
         self._only = True
         try:
             await self._live(other, task_status)
@@ -234,7 +234,7 @@ class Child:
         if not self.modern:
             return dict(params) if params else None
         own = dict(params or {})
-        return {**own, "_meta": {**own.get("_meta", {}), **envelope(self._speech.capabilities)}}
+        return {**own, "_meta": {**own.get("_meta", {}), **envelope(self.speech.capabilities)}}
 
     def _accept(self, link: Link, listing: Listing) -> None:
         assert self.met is not None

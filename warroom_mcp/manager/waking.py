@@ -7,6 +7,8 @@ child that nobody used for a while is stopped, and wakes at its next use.
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -23,9 +25,12 @@ from warroom_mcp.models import AddedServer, ChildState, Definitions, Speech
 from warroom_mcp.settings import Settings
 from warroom_mcp.wire.codec import RpcError
 
+MAX_REVIVALS = 8
+"""Failures in a row after which a child that is listened to waits for its next use like every other."""
 SWEEP_INTERVAL = 5.0
 """Seconds between two looks at who has been idle for too long."""
 
+_logger = logging.getLogger(__name__)
 OnDefinitions = Callable[[str, Definitions], Awaitable[None]]
 
 
@@ -56,12 +61,14 @@ class Waker:
         self._on_definitions = on_definitions
         self._clock = clock
         self._homes: dict[Child, Entry] = {}
+        self._tasks: TaskGroup | None = None
 
     async def awake(self, tasks: TaskGroup, entry: Entry, speech: Speech) -> Child:
         """The running child for such a host, started if need be.
 
         Raises: UnknownServer, InstallError, ChildError, MissingInput.
         """
+        self._tasks = tasks
         if (child := entry.line(speech)) is not None:
             return child
         async with entry.lock:
@@ -147,8 +154,25 @@ class Waker:
         entry.latest = None
         if child.failure is not None:
             self.failed(entry, child.failure)
+            if entry.watched and self._tasks is not None:
+                self._tasks.start_soon(self._revive, entry, child.speech)
         elif not entry.lines:
             self.move(entry, ChildState.ASLEEP, child.farewell)
+
+    async def _revive(self, entry: Entry, speech: Speech) -> None:
+        """Start a child again that somebody listens to: nobody would notice its silence.
+
+        Later and later, and no more than `MAX_REVIVALS` times in a row.
+        """
+        while entry.watched and self._is_present(entry) and not entry.lines:
+            pause = entry.retry_at - self._clock()
+            if self._tasks is None or pause == math.inf or entry.failures > MAX_REVIVALS:
+                return
+            await anyio.sleep(max(0.0, pause))
+            try:
+                await self.awake(self._tasks, entry, speech)
+            except (WarRoomError, RpcError) as error:
+                _logger.info("%s is not up again yet: %s", entry.name, error)
 
     async def put_to_sleep(self) -> None:
         """Stop children that nobody used for `idle_seconds`; runs until it is cancelled."""

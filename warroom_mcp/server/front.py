@@ -6,6 +6,7 @@ nothing of the gateway is loaded before a request needs it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,7 @@ class Front:
         self._waiting: list[Caller] = []
         self._failure: RpcError | None = None
         self._initialized = False
+        self._loaded = asyncio.Event()
 
     def feed(self, data: bytes) -> None:
         """Take what the host wrote."""
@@ -110,6 +112,7 @@ class Front:
     def ready(self, gateway: Gateway) -> None:
         """The gateway is there: it gets what waited for it."""
         self._gateway = gateway
+        self._loaded.set()
         if self._initialized and self.host is not None:
             gateway.hear(self.host, "notifications/initialized", Raw())
         waiting, self._waiting = self._waiting, []
@@ -117,9 +120,15 @@ class Front:
             if not caller.answered:
                 gateway.take(caller)
 
+    async def settled(self) -> None:
+        """Return when nobody waits for the gateway to be loaded any more."""
+        while self._waiting:
+            await self._loaded.wait()
+
     def failed(self, error: RpcError) -> None:
         """The gateway cannot be had: whoever waits for it is told why."""
         self._failure = error
+        self._loaded.set()
         waiting, self._waiting = self._waiting, []
         for caller in waiting:
             caller.fail(error)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LAST_ANSWERS = 1.0
 """Seconds after the end of input in which requests that were read before it may still be answered."""
+LAST_LOADING = 10.0
+"""Seconds that the gateway may still take to load for them."""
 _logger = logging.getLogger(__name__)
 # Answered when the host leaves, and not before.
 _STANDING = frozenset({"subscriptions/listen"})
@@ -74,6 +76,8 @@ async def _last_answers(front: Front) -> None:
     """The host sent no more: what it asked before is still answered, if that does not take long."""
     answered = asyncio.Event()
     front.peer.on_answered = answered.set
+    with anyio.move_on_after(LAST_LOADING):
+        await front.settled()
     with anyio.move_on_after(LAST_ANSWERS):
         while any(one.method not in _STANDING for one in front.peer.owes()):
             await answered.wait()

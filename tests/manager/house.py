@@ -132,8 +132,12 @@ class House:
     async def becomes(self, name: str, state: ChildState) -> None:
         """Return when a server is in that state."""
         while self.manager._entries[name].state is not state:
-            self._news = anyio.Event()
-            await self._news.wait()
+            await self.changes()
+
+    async def changes(self) -> None:
+        """Return at the next event."""
+        self._news = anyio.Event()
+        await self._news.wait()
 
     def hear(self, event: Event) -> None:
         self.events.append(event)

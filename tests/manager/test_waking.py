@@ -1,5 +1,6 @@
 """Children that wake when they are needed, sleep when they are not, and serve hosts of both eras."""
 
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from tests.children.processes import alive, gone, written
 from tests.manager.house import Config, House, house, server
 from warroom_mcp.errors import StartFailed, StartTimeout
-from warroom_mcp.manager import handshake
+from warroom_mcp.manager import handshake, waking
 from warroom_mcp.manager.child import Child
 from warroom_mcp.models import ChildState, Speech
 
@@ -183,6 +184,51 @@ async def test_a_second_line_that_cannot_be_started_leaves_the_first(tmp_path: P
         assert await our.call("start_once", speech=LEGACY)
         (tmp_path / "start_once").write_text("0")
         assert await our.call("start_once", speech=ASKING)
+
+
+# --- listened to ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("speech", [LEGACY, MODERN])
+async def test_a_child_that_is_listened_to_is_started_and_watched_again_when_it_dies(
+    tmp_path: Path, speech: Speech
+) -> None:
+    config = Config({"dual": server("modern/dual")})
+    watching = "subscriptions/listen" if speech.modern else "resources/subscribe"
+    async with house(tmp_path, config) as our:
+        await our.manager.restore()
+        await our.manager.watch("dual", frozenset({"a://b"}), speech)
+        first = await our.manager.wake("dual", speech)
+        assert first.pid is not None
+        os.kill(first.pid, signal.SIGKILL)
+        await our.becomes("dual", ChildState.FAILED)
+        await our.becomes("dual", ChildState.READY)
+        again = await our.manager.wake("dual", speech)
+        assert again is not first
+        assert again.modern is speech.modern
+        lives = (tmp_path / "dual").read_text().split("tools/list")
+        while watching not in lives[2]:
+            await anyio.sleep(0.01)
+            lives = (tmp_path / "dual").read_text().split("tools/list")
+
+
+async def test_a_child_that_does_not_come_up_again_is_not_tried_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waking, "MAX_REVIVALS", 3)
+    count = tmp_path / "start_once"
+    async with house(tmp_path, clock=itertools.count(0.0, 1000.0).__next__) as our:
+        await our.manager.add(server("start_once"))
+        await our.manager.wake("start_once")
+        our.manager._entries["start_once"].watched = frozenset({"a://b"})
+        os.kill(await our.pid("start_once"), signal.SIGKILL)
+        while our.states("start_once").count("failed") < 4:
+            await our.changes()
+        await anyio.wait_all_tasks_blocked()
+        assert our.states("start_once").count("failed") == 4
+        assert count.read_text() == "4"
+        count.write_text("0")
+        assert await our.call("start_once")  # the next use does start it
 
 
 # --- starting ------------------------------------------------------------------------------------

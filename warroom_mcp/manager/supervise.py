@@ -17,6 +17,7 @@ from warroom_mcp.echo import echoed
 from warroom_mcp.engine import Engine
 from warroom_mcp.errors import (
     ApprovalRequired,
+    CallTimeout,
     ChildGone,
     InvalidInput,
     StateError,
@@ -442,6 +443,9 @@ class Manager:
                     raise uncertain(error) from error
                 child = await self._awake(entry, speech)
                 result = await child.request(method, params)
+            except CallTimeout:
+                self.suspect(child)
+                raise
             failed = bool(result.get("isError"))
             return result
         finally:

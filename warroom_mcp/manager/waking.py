@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from warroom_mcp.errors import UnknownServer, WarRoomError
 from warroom_mcp.events import Events, ServerChanged
 from warroom_mcp.manager.child import Child, Owner
-from warroom_mcp.manager.entry import Entry
+from warroom_mcp.manager.entry import LONGEST_BACKOFF, Entry
 from warroom_mcp.manager.opening import Opener, PackageInstaller
 from warroom_mcp.models import AddedServer, ChildState, Definitions, Speech
 from warroom_mcp.settings import Settings
@@ -168,7 +168,7 @@ class Waker:
             pause = entry.retry_at - self._clock()
             if self._tasks is None or pause == math.inf or entry.failures > MAX_REVIVALS:
                 return
-            await anyio.sleep(max(0.0, pause))
+            await anyio.sleep(min(LONGEST_BACKOFF, max(0.0, pause)))
             try:
                 await self.awake(self._tasks, entry, speech)
             except (WarRoomError, RpcError) as error:

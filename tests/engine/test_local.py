@@ -1,5 +1,6 @@
 """Real processes: what is started, what is left, what is given back."""
 
+import gc
 import os
 import signal
 import sys
@@ -249,12 +250,13 @@ async def test_what_cannot_be_started_is_refused_with_a_hint_and_leaks_nothing(
     with anyio.fail_after(10):
         with pytest.raises(StartFailed, match=said) as caught:
             await start(engine, tmp_path, *argv)
+        gc.collect()  # what earlier tests left behind goes now, and not in between
         before = psutil.Process().num_fds()
         for _ in range(5):
             with pytest.raises(StartFailed):
                 await start(engine, tmp_path, *argv)
     assert caught.value.hint != StartFailed.hint
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before
 
 
 async def test_no_more_file_descriptors_is_one_failed_start(engine: LocalEngine, tmp_path: Path) -> None:
@@ -283,7 +285,8 @@ async def test_no_more_file_descriptors_is_one_failed_start(engine: LocalEngine,
 async def test_starting_and_stopping_leaks_no_file_descriptor(engine: LocalEngine, tmp_path: Path) -> None:
     with anyio.fail_after(30):
         await (await start(engine, tmp_path, *python("input()"))).stop(2)
+        gc.collect()
         before = psutil.Process().num_fds()
         for _ in range(20):
             await (await start(engine, tmp_path, *python("input()"))).stop(2)
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before

@@ -44,8 +44,10 @@ async def test_what_a_dead_war_room_left_behind_is_found_and_ended() -> None:
     child = start_left_behind()
     try:
         with anyio.fail_after(20):
-            assert child.pid in await anyio.to_thread.run_sync(find_orphans)
-            assert await anyio.to_thread.run_sync(end_orphans) >= 1
+            found = await anyio.to_thread.run_sync(find_orphans)
+            # A War Room of another test may have been quicker: it ends every orphan it sees.
+            assert child.pid in found or child.poll() is not None
+            await anyio.to_thread.run_sync(end_orphans)
             assert await anyio.to_thread.run_sync(child.wait) < 0
     finally:
         child.kill()

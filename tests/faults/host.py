@@ -48,8 +48,11 @@ class Host:
         return psutil.Process(self.process.pid)
 
     def children(self) -> set[int]:
-        """The processes below War Room, however deep."""
-        return {process.pid for process in self.room.children(recursive=True)}
+        """The processes below War Room, however deep; none when it is gone."""
+        try:
+            return {process.pid for process in self.room.children(recursive=True)}
+        except psutil.NoSuchProcess:
+            return set()
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Write one message."""

@@ -221,3 +221,18 @@ def test_a_host_is_native_only_when_it_was_seen_to_be() -> None:
     assert [route(None, seen) for seen in (None, False, True)] == ["use_tool", "use_tool", "native"]
     assert [route("claude-ai", seen) for seen in (None, True)] == ["use_tool", "use_tool"]
     assert route("claude-ai", None, native=True) == "native"
+
+
+async def test_a_host_that_takes_so_many_tools_lists_no_more_and_reaches_the_rest(home: Any) -> None:
+    child = Played(tools=[f"t{number}" for number in range(60)])
+    async with staged(home, HANDSHAKE, child=child) as stage, stage.host(HANDSHAKE, "cursor-vscode") as host:
+        names = [tool["name"] for tool in (await host.get("tools/list"))["tools"]]
+        assert len(names) == 40
+        assert "child__t59" not in names
+        number = host.call("use_tool", {"tool": "child__t59", "arguments": {}})
+        (await child.takes()).says("reached")
+        assert (await host.result(number))["content"][0]["text"] == "reached"
+        # What was used stays, and something that was not makes room.
+        names = [tool["name"] for tool in (await host.get("tools/list"))["tools"]]
+        assert len(names) == 40
+        assert "child__t59" in names

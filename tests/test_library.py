@@ -41,7 +41,7 @@ class _Room(FakeWarRoom):
         self.left = (anyio.get_current_task().id, threading.get_ident())
         await super().__aexit__(*exc)
 
-    async def analyze_problem(self, problem: str | bytes) -> Analysis:
+    async def analyze_problem(self, problem: str | bytes, *, deep: bool = False) -> Analysis:
         if problem != "interrupt me":
             return await super().analyze_problem(problem)
         os.kill(os.getpid(), signal.SIGINT)

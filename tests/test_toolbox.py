@@ -122,8 +122,8 @@ def test_a_search_weighs_names_over_descriptions_over_arguments() -> None:
             )
         )
     )
-    assert [t.original for t in toolbox.search("containers")] == ["listContainers", "logs"]
-    assert toolbox.search("weather") == ()
+    assert [t.original for t in toolbox.search(["containers"])] == ["listContainers", "logs"]
+    assert toolbox.search(["weather"]) == ()
 
 
 @given(

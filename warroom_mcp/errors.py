@@ -4,7 +4,8 @@ WarRoomError
 ├── Refusal                     policy or a person said no: not a failure of the system
 │   ├── ApprovalRequired        a person has not answered yet
 │   ├── ApprovalDenied          a person said no
-│   └── Blocked                 policy never allows it
+│   ├── Blocked                 policy never allows it
+│   └── NotConfirmed            nothing shows that a listed package is the server that it is said to be
 ├── InvalidInput                the caller can mend it
 │   ├── InvalidProblem          empty, binary or too large
 │   ├── UnknownCandidate
@@ -101,6 +102,11 @@ class ApprovalDenied(Refusal):
 class Blocked(Refusal):
     code = "blocked"
     hint = "This candidate can never be started under the present policy. Choose another one."
+
+
+class NotConfirmed(Refusal):
+    code = "not_confirmed"
+    hint = "Choose another candidate, or follow its repository to the package that its makers name."
 
 
 class InvalidInput(WarRoomError):

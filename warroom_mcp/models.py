@@ -22,6 +22,14 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class ProblemKind(StrEnum):
+    """What a problem is: something that failed, something that is asked for, or nothing for a server."""
+
+    FAILURE = "failure"
+    REQUEST = "request"
+    NOTHING = "nothing"
+
+
 class SignalKind(StrEnum):
     """What a piece of evidence stands for."""
 
@@ -76,15 +84,24 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """What the catalog is to be asked: keywords for exact matching, free-text queries for registries."""
+    """What the catalog is to be asked.
+
+    Keywords for exact matching, free-text queries for registries, and requests in plain words, whose words
+    are looked for in what servers say of themselves.
+    """
 
     keywords: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A problem, read. `text` is the redacted text that all spans point into."""
+    """A problem, read. `text` is the redacted text that all spans point into.
+
+    `why_nothing` says why no server is needed, where the kind says so; `notes` what else is to be known of
+    how the text was read.
+    """
 
     problem_id: str
     text: str
@@ -94,6 +111,9 @@ class Analysis:
     severity: Severity
     plan: SearchPlan
     redactions: int = 0
+    kind: ProblemKind = ProblemKind.FAILURE
+    why_nothing: str = ""
+    notes: tuple[str, ...] = ()
 
 
 # --- the catalog -------------------------------------------------------------------------------
@@ -107,6 +127,8 @@ class PackageKind(StrEnum):
     OCI = "oci"
     HTTP = "streamable-http"
     SSE = "sse"
+    SOURCE = "source"
+    """Only where its source is, or its list, is known: nothing to start."""
 
 
 class InputPlace(StrEnum):
@@ -204,9 +226,12 @@ class TrustLevel(StrEnum):
 class Candidate:
     """A server found, with everything known of it.
 
-    `id` is `npm:NAME`, `pypi:NAME`, `oci:REFERENCE` or `remote:URL`. `weekly_downloads` is None when
-    unknown, which is not 0. `deprecated` is the reason, `heir` the candidate id that replaces it.
-    `parameters` are the problem's values that would fill the package's inputs. `relevance` is 0..1.
+    `id` is `npm:NAME`, `pypi:NAME`, `oci:REFERENCE`, `remote:URL`, or `listed:ID` for what only a list
+    knows. `weekly_downloads` is None when unknown, which is not 0. `deprecated` is the reason, `heir` the
+    candidate id that replaces it. `unconfirmed` says why it is only a claim that its package is this
+    server, or that there is none; such a candidate is not started. `listed_as` is its id in the source that
+    it was found in. `parameters` are the problem's values that would fill the package's inputs.
+    `relevance` is 0..1.
     """
 
     id: str
@@ -223,6 +248,8 @@ class Candidate:
     updated: date | None = None
     deprecated: str | None = None
     heir: str | None = None
+    unconfirmed: str = ""
+    listed_as: str = ""
     tools: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     need: str | None = None
@@ -252,10 +279,16 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True)
 class FindResult:
-    """Ranked candidates, and what became of every source that was asked."""
+    """Ranked candidates, and what became of every source that was asked.
+
+    `cover` is the smallest set of them that covers all needs, by id, each with the needs that it covers;
+    `uncovered` are the needs that none covers.
+    """
 
     candidates: tuple[Candidate, ...]
     sources: tuple[SourceReport, ...]
+    cover: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    uncovered: tuple[str, ...] = ()
 
 
 # --- trust -------------------------------------------------------------------------------------

@@ -80,6 +80,8 @@ def name_problem(package: Package) -> str | None:
             well_formed = is_pypi_name(name)
         case PackageKind.OCI:
             well_formed = read_image(name) is not None
+        case PackageKind.SOURCE:
+            return f"{name[:200]!r} is known by a list or its source only: there is nothing to start"
         case _:
             problem = address_problem(name)
             return f"{name[:200]!r} is not an address that can be used: {problem}" if problem else None

@@ -1,9 +1,9 @@
 """Every setting, typed: from the environment (`WARROOM_*`), then `settings.toml` in the state directory."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -12,6 +12,18 @@ from pydantic_settings import (
 )
 
 from warroom_mcp.places import find_home
+
+_OWN_SOURCES = frozenset({"curated", "registry", "npm", "pypi"})
+_SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+
+
+class PrivateRegistry(BaseModel):
+    """A registry that speaks the official one's protocol; `token` is a reference such as `env:NAME`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+    token: str | None = None
 
 
 class Settings(BaseSettings):
@@ -31,6 +43,35 @@ class Settings(BaseSettings):
         default="https://registry.modelcontextprotocol.io", description="Official MCP registry, v0.1."
     )
 
+    catalog_registries: dict[_SourceName, PrivateRegistry] = Field(
+        default_factory=dict,
+        description="Further MCP registries by name, each with its URL and a token reference.",
+    )
+    catalog_files: dict[_SourceName, Path] = Field(
+        default_factory=dict, description="Catalog files by name: a registry's answer, or a server a line."
+    )
+    sync_seconds: float = Field(
+        default=86_400.0,
+        description="A local copy of a registry older than this is renewed in the background; 0 never.",
+    )
+
+    offline: bool = Field(
+        default=False, description="Find with what is on this machine: no registry is asked."
+    )
+    deep_analysis: Literal["off", "unsure", "always"] = Field(
+        default="off",
+        description="When a model may read problems too: never, when the patterns are unsure, or always.",
+    )
+    deep_model: str = Field(default="claude-haiku-5-5", description="The model that reads problems.")
+    deep_url: str | None = Field(default=None, description="Base URL of the Anthropic API, else its default.")
+    deep_key: str = Field(
+        default="env:ANTHROPIC_API_KEY", description="Reference to the API key: `env:NAME` or `keyring:NAME`."
+    )
+    deep_deadline: float = Field(default=20.0, gt=0, description="For a model to read one problem.")
+    deep_calls_per_day: int = Field(default=50, ge=0, description="How many problems a model reads in a day.")
+    deep_max_characters: int = Field(
+        default=12_000, ge=1_000, description="How much of a problem a model is sent."
+    )
     find_deadline: float = Field(default=8.0, description="For asking all catalog sources together.")
     install_deadline: float = Field(default=300.0, description="For fetching and unpacking one package.")
     start_deadline: float = Field(default=45.0, description="For a child to start and answer its handshake.")
@@ -69,6 +110,14 @@ class Settings(BaseSettings):
         default=14, description="`optimize` retires a server that nobody called for so long."
     )
 
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        taken = _OWN_SOURCES & {*self.catalog_registries, *self.catalog_files}
+        taken |= self.catalog_registries.keys() & self.catalog_files.keys()
+        if taken:
+            raise ValueError(f"names of catalog sources that are taken: {', '.join(sorted(taken))}")
+        return self
+
     @property
     def config_file(self) -> Path:
         """The servers, in the shape that hosts use."""
@@ -78,6 +127,11 @@ class Settings(BaseSettings):
     def database(self) -> Path:
         """What is remembered."""
         return self.home / "state.db"
+
+    @property
+    def index(self) -> Path:
+        """The local copy of all catalogs."""
+        return self.home / "catalog.db"
 
     @property
     def packages(self) -> Path:

@@ -1,6 +1,7 @@
 """Results of the use cases as JSON-ready values: one shape each, whichever edge they leave by."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from warroom_mcp.models import (
@@ -16,6 +17,9 @@ from warroom_mcp.models import (
 
 if TYPE_CHECKING:
     from warroom_mcp.adding import Added
+    from warroom_mcp.catalog.sync import Synced
+    from warroom_mcp.finding import Offered, Steps
+    from warroom_mcp.listing import SourceStatus
     from warroom_mcp.toolbox import Exposed
 from warroom_mcp.warroom import Attempt, Incident
 
@@ -26,6 +30,9 @@ def analysis(value: Analysis) -> Answer:
     """Signals with evidence, needs, keywords, severity, plan."""
     return {
         "problem_id": value.problem_id,
+        "kind": value.kind.value,
+        "why_nothing": value.why_nothing or None,
+        "notes": list(value.notes),
         "severity": value.severity.value,
         "needs": [
             {
@@ -55,7 +62,62 @@ def found(value: FindResult) -> Answer:
     """Ranked candidates, and what became of every source."""
     return {
         "candidates": [candidate(c) for c in value.candidates],
+        "cover": list(value.cover),
+        "not_covered": list(value.uncovered),
         "sources": [source(s) for s in value.sources],
+    }
+
+
+def steps(value: "Steps") -> Answer:
+    """What was found for each of several queries, and the smallest set of servers for all."""
+    return {
+        "steps": [
+            {
+                "query": step.query,
+                "why_nothing": step.analysis.why_nothing or None,
+                "candidates": [candidate(c) for c in step.found.candidates],
+            }
+            for step in value.steps
+        ],
+        "cover": [c.id for c in value.cover],
+        "not_covered": list(value.uncovered),
+        "sources": [source(s) for s in value.sources],
+    }
+
+
+def offered(value: "Offered") -> Answer:
+    """A tool of a server that is not added, as a catalog tells of it."""
+    return {
+        "tool": value.tool.name,
+        "description": value.tool.description,
+        "server": value.server,
+        "candidate_id": value.candidate_id,
+    }
+
+
+def source_status(value: "SourceStatus") -> Answer:
+    """What the catalog holds of one source, and since when."""
+    age = (datetime.now(UTC) - value.synced).total_seconds() if value.synced else None
+    return {
+        "source": value.name,
+        "servers": value.listings,
+        "synced": value.synced.isoformat() if value.synced else None,
+        "age_seconds": round(age) if age is not None else None,
+        "cut_off": bool(value.walk),
+        "reason": value.failure,
+    }
+
+
+def synced(value: "Synced") -> Answer:
+    """What the sync of one source did."""
+    return {
+        "source": value.name,
+        "seen": value.seen,
+        "removed": value.removed,
+        "pages": value.pages,
+        "whole": value.whole,
+        "seconds": round(value.seconds, 1),
+        "reason": value.failure,
     }
 
 
@@ -73,6 +135,8 @@ def candidate(value: Candidate) -> Answer:
         "runtime": value.package.kind.value,
         "version": value.package.version,
         "for": value.need,
+        "relevance": round(value.relevance, 3),
+        "unconfirmed": value.unconfirmed or None,
         "parameters": dict(value.parameters),
         "inputs": [i.name for i in inputs if i.required and not i.secret],
         "credentials": [i.name for i in inputs if i.required and i.secret],
@@ -116,6 +180,7 @@ def attempt(value: "Attempt") -> Answer:
 def incident(value: "Incident") -> Answer:
     """The outcome of the whole flow."""
     return {
+        **found(value.found),
         "problem_id": value.analysis.problem_id,
         "severity": value.analysis.severity.value,
         "needs": [need.technology for need in value.analysis.needs],
@@ -123,7 +188,6 @@ def incident(value: "Incident") -> Answer:
         "waiting_for_approval": [attempt(a) for a in value.waiting],
         "failed": [attempt(a) for a in value.failed],
         "not_covered": list(value.uncovered),
-        **found(value.found),
     }
 
 

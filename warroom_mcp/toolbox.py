@@ -10,12 +10,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from warroom_mcp.echo import echoed
 from warroom_mcp.errors import UnknownTool
 from warroom_mcp.events import Events, ToolboxChanged
 from warroom_mcp.models import Definitions
+
+if TYPE_CHECKING:
+    from warroom_mcp.toolsearch import ToolSearch
 
 # Many hosts allow 64 characters including their own prefix; `mcp__warroom__` takes 14 of them.
 MAX_NAME = 50
@@ -39,8 +42,6 @@ MAX_URI = 4096
 # A template of more expressions is matched by none of its URIs: each multiplies the ways to try.
 MAX_EXPRESSIONS = 6
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
-# Words of prose, of snake_case and of camelCase alike.
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,31 @@ class _Table:
     templates: dict[str, Exposed] = field(default_factory=dict)
 
 
+class _Search:
+    """The index of the exposed tools, made at the first search and kept in step with the table."""
+
+    def __init__(self) -> None:
+        self._search: ToolSearch | None = None
+        self._seen: dict[str, Exposed] = {}
+
+    def follow(self, tools: Mapping[str, Exposed]) -> None:
+        """Take up what is new and forget what is gone."""
+        from warroom_mcp.toolsearch import ToolSearch, text_of
+
+        search = self._search = self._search or ToolSearch()
+        for name in [name for name, tool in self._seen.items() if tools.get(name) != tool]:
+            search.drop(name)
+            del self._seen[name]
+        for name, tool in tools.items():
+            if name not in self._seen:
+                search.put(name, text_of(tool.original, tool.definition, tool.server))
+                self._seen[name] = tool
+
+    def names(self, queries: Sequence[str], limit: int) -> tuple[str, ...]:
+        """The exposed names that fit, best first."""
+        return self._search.search(queries, limit) if self._search else ()
+
+
 class Toolbox:
     """What is callable now. Servers are appended, never reordered: hosts cache their prompts.
 
@@ -75,6 +101,7 @@ class Toolbox:
         self._plain = plain
         self._servers: dict[str, Definitions] = {}
         self._table = _Table()
+        self._search = _Search()
 
     def publish(self, server: str, definitions: Definitions) -> None:
         """Expose what a server offers, in the place of what it offered before."""
@@ -144,9 +171,11 @@ class Toolbox:
                 return template.server
         return None
 
-    def search(self, query: str, limit: int = 10) -> tuple[Exposed, ...]:
-        """Tools whose name, description or arguments share words with the query, best first."""
-        return rank_tools(query, self._table.tools.values(), limit)
+    def search(self, queries: Sequence[str], limit: int = 10) -> tuple[Exposed, ...]:
+        """Tools whose name, description or arguments fit, best first; several queries take turns."""
+        table = self._table
+        self._search.follow(table.tools)
+        return tuple(table.tools[name] for name in self._search.names(queries, limit))
 
     def _rebuild(self) -> None:
         table = _Table()
@@ -176,40 +205,11 @@ def exposed_name(server: str, original: str, taken: Iterable[str] = ()) -> str:
     return f"{plain[: MAX_NAME - 9]}_{digest}"
 
 
-def rank_tools(query: str, tools: Iterable[Exposed], limit: int) -> tuple[Exposed, ...]:
-    """Tools by shared words with the query: name counts 3, description 2, arguments 1; no match, no place."""
-    wanted = _words(query)
-    scored = [(_overlap(wanted, tool), tool) for tool in tools]
-    matching = [(score, tool) for score, tool in scored if score > 0]
-    matching.sort(key=lambda pair: (-pair[0], pair[1].name))
-    return tuple(tool for _, tool in matching[:limit])
-
-
 def first_line(definition: Mapping[str, Any], width: int = 160) -> str:
     """The first line of a tool's description, cut to `width` characters."""
     text = str(definition.get("description") or definition.get("title") or "").strip()
     line = text.split("\n", 1)[0]
     return line if len(line) <= width else line[: width - 3].rstrip() + "..."
-
-
-def _overlap(wanted: frozenset[str], tool: Exposed) -> float:
-    schema = tool.definition.get("inputSchema")
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    arguments = " ".join(properties) if isinstance(properties, Mapping) else ""
-    fields = ((3.0, tool.name), (2.0, str(tool.definition.get("description") or "")), (1.0, arguments))
-    return sum(weight * len(wanted & _words(text)) for weight, text in fields)
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(_stem(word.lower()) for word in _WORD.findall(text) if len(word) > 1)
-
-
-def _stem(word: str) -> str:
-    """Plural and verb endings cut off, so that `containers` finds `list_container`."""
-    for ending in ("ies", "ing", "es", "ed", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
 
 
 def _route(

@@ -33,11 +33,13 @@ from warroom_mcp.errors import (
     WarRoomError,
 )
 from warroom_mcp.events import Events
+from warroom_mcp.finding import Finding, Steps
 from warroom_mcp.manager import Manager
 from warroom_mcp.manager.install import Installer
-from warroom_mcp.manager.kept import FILE_AND_SERVERS, NO_PROBLEM, NOT_ADDED, telling_kept
+from warroom_mcp.manager.kept import FILE_AND_SERVERS, NOT_ADDED, telling_kept
 from warroom_mcp.manager.launch import missing_inputs
 from warroom_mcp.manager.optimize import propose
+from warroom_mcp.manager.secrets import resolve
 from warroom_mcp.models import (
     Analysis,
     Candidate,
@@ -45,13 +47,13 @@ from warroom_mcp.models import (
     FindResult,
     Need,
     Proposal,
-    SearchPlan,
     ServerStatus,
     Speech,
 )
 from warroom_mcp.settings import Settings
 from warroom_mcp.store.brought import keep_brought
 from warroom_mcp.store.config import ConfigFile
+from warroom_mcp.store.index import SqliteIndex
 from warroom_mcp.store.sqlite import SqliteStore
 from warroom_mcp.toolbox import Exposed, Toolbox
 from warroom_mcp.trust import Policy
@@ -111,7 +113,9 @@ class AsyncWarRoom:
         self.events = Events()
         self.toolbox = Toolbox(self.events, plain=self.settings.tool_names == "plain")
         self._store = SqliteStore(self.settings.database)
-        self._catalog = catalog or Catalog(self.settings, self._store)
+        self._catalog = catalog or Catalog(
+            self.settings, self._store, SqliteIndex(self.settings.index), secret=resolve
+        )
         self._policy = Policy.from_setting(self.settings.auto_approve_level)
         self.approvals = Approvals(self._store)
         self._manager = Manager(
@@ -126,6 +130,9 @@ class AsyncWarRoom:
         )
         self._adding = Adding(
             lambda: self._catalog, self._manager, self.approvals, self._policy, self.toolbox, self.refresh
+        )
+        self.finding = Finding(
+            self.settings, self._store, lambda: self._catalog, self.toolbox, self.events, self.later, resolve
         )
         self._config_seen: object = None
         self._looked = 0.0
@@ -186,20 +193,15 @@ class AsyncWarRoom:
 
     # --- problems and candidates -------------------------------------------------------------
 
-    async def analyze_problem(self, problem: str | bytes) -> Analysis:
-        """Read a problem: signals, needs, keywords, severity, search plan.
+    async def analyze_problem(self, problem: str | bytes, *, deep: bool = False) -> Analysis:
+        """Read a problem: what it is, signals, needs, keywords, severity, search plan.
+
+        With `deep` a model reads it too, as far as the operator's setting allows.
 
         Raises:
             InvalidProblem: it is empty, binary or too large.
         """
-        # Imported at the first problem: a start has no time for it.
-        from warroom_mcp.analyzer import analyze
-
-        limit = self.settings.max_problem_bytes
-        with telling_kept(NO_PROBLEM):
-            analysis = await anyio.to_thread.run_sync(lambda: analyze(problem, max_bytes=limit))
-            await self._store.keep_problem(analysis)
-        return analysis
+        return await self.finding.analyze(problem, deep=deep)
 
     async def find_servers(
         self, query: str | None = None, *, problem_id: str | None = None, limit: int = 5
@@ -209,22 +211,22 @@ class AsyncWarRoom:
         Raises:
             InvalidInput: neither a query nor a known problem was given.
         """
-        if problem_id:
-            analysis = await self._store.problem(problem_id)
-            if analysis is None:
-                raise InvalidInput(
-                    f"No problem {echoed(problem_id, 40)} was analysed here.",
-                    hint="Call analyze_problem or handle_incident first, or give a query.",
-                )
-        elif query and query.strip():
-            analysis = await self.analyze_problem(query)
-        else:
-            raise InvalidInput("Neither a query nor a problem_id was given.", hint="Give one of the two.")
-        return await self._find(analysis.needs, _plan_for(analysis), limit)
+        return await self.find_for(await self.finding.known(query, problem_id), limit)
 
-    async def _find(self, needs: Sequence[Need], plan: SearchPlan, limit: int) -> FindResult:
-        found = await self._catalog.find(needs, plan, limit=limit)
-        await self._store.keep_candidates(found.candidates)
+    async def find_for_steps(self, queries: Sequence[str], *, limit: int = 5) -> Steps:
+        """Ranked candidates for each of several steps, and the smallest set of servers for all.
+
+        Raises:
+            InvalidInput: there are none or too many.
+        """
+        found = await self.finding.for_steps(queries, limit)
+        for step in found.steps:
+            self._adding.found(step.found.candidates)
+        return found
+
+    async def find_for(self, analysis: Analysis, limit: int) -> FindResult:
+        """Ranked candidates for an analysed problem."""
+        found = await self.finding.servers(analysis, limit)
         self._adding.found(found.candidates)
         return found
 
@@ -312,38 +314,43 @@ class AsyncWarRoom:
         await self.refresh()
         analysis = await self.analyze_problem(problem)
         needs = analysis.needs[:MAX_NEEDS]
-        if not needs:
-            return Incident(analysis, FindResult((), ()), (), (), (), ())
-        found = await self._find(needs, analysis.plan, limit=ATTEMPTS * len(needs))
+        found = await self.find_for(replace(analysis, needs=needs), max(ATTEMPTS, ATTEMPTS * len(needs)))
         outcome = Outcome()
+        covered: set[str] = set()
         for need in needs:
-            offers = [c for c in found.candidates if c.need == need.technology][:ATTEMPTS]
+            if need.technology in covered:
+                continue
             asking = Asking(auto_approve, asker, speech, self.settings.ask_deadline)
-            await self._cover(need, offers, outcome, asking)
-        met = {s.server.plan.candidate_id for s in outcome.added} | {a.candidate_id for a in outcome.waiting}
-        covered = {c.need for c in found.candidates if c.id in met}
+            taken = await self._cover(need, _offers(found, need), outcome, asking)
+            covered |= {need.technology, *found.cover.get(taken, ())} if taken else set()
         uncovered = tuple(need.technology for need in needs if need.technology not in covered)
         return Incident(
             analysis, found, tuple(outcome.added), tuple(outcome.waiting), tuple(outcome.failed), uncovered
         )
 
-    async def _cover(self, need: Need, offers: Sequence[Candidate], outcome: Outcome, asking: Asking) -> None:
-        """Add the first candidate that can be; after a failure those that need no credential come first."""
+    async def _cover(
+        self, need: Need, offers: Sequence[Candidate], outcome: Outcome, asking: Asking
+    ) -> str | None:
+        """Add the first candidate that can be; after a failure those that need no credential come first.
+
+        The id of what became ready, or waits for a person.
+        """
         left = list(offers)
         while left:
             candidate = left.pop(0)
             try:
                 outcome.added.append(await self._adding.add(candidate, {}, asking))
-                return
+                return candidate.id
             except ApprovalRequired as error:
                 outcome.waiting.append(Attempt(candidate.id, need.technology, error))
-                return
+                return candidate.id
             except ApprovalDenied as error:
                 outcome.failed.append(Attempt(candidate.id, need.technology, error))
-                return
+                return None
             except WarRoomError as error:
                 outcome.failed.append(Attempt(candidate.id, need.technology, error))
                 left.sort(key=lambda c: bool(missing_inputs(c.package, os.environ)))
+        return None
 
     # --- what is there -----------------------------------------------------------------------
 
@@ -361,10 +368,14 @@ class AsyncWarRoom:
         await self.refresh()
         await self._manager.remove(name)
 
-    async def find_tools(self, query: str, limit: int = 10) -> tuple[Exposed, ...]:
-        """Tools of the added servers that match the query, best first."""
+    async def find_tools(self, query: str | Sequence[str], limit: int = 10) -> tuple[Exposed, ...]:
+        """Tools of the added servers that fit one query, or several that take turns, best first.
+
+        Raises:
+            InvalidInput: there is no query, or there are too many.
+        """
         await self.follow()
-        return self.toolbox.search(query, limit)
+        return self.finding.tools([query] if isinstance(query, str) else query, limit)
 
     # --- for a gateway: the way of a proxied call ----------------------------------------------
 
@@ -465,9 +476,12 @@ def _signature(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _plan_for(analysis: Analysis) -> SearchPlan:
-    """The analysis' own plan; a text without any known word is searched for as it stands."""
-    if analysis.plan.queries or analysis.plan.keywords:
-        return analysis.plan
-    words = analysis.text.split()[:12]
-    return SearchPlan(keywords=tuple(w.lower() for w in words), queries=(" ".join(words),))
+def _offers(found: FindResult, need: Need) -> list[Candidate]:
+    """What may be started for a need, best first; one that covers other needs as well comes before all."""
+    able = [c for c in found.candidates if c.need == need.technology and not c.unconfirmed]
+    wide = [
+        c
+        for c in found.candidates
+        if need.technology in found.cover.get(c.id, ()) and len(found.cover[c.id]) > 1
+    ]
+    return [*wide, *(c for c in able if c not in wide)][:ATTEMPTS]

@@ -4,8 +4,8 @@ import pytest
 
 from warroom_mcp.analyzer import analyze
 from warroom_mcp.analyzer.needs import confidences
-from warroom_mcp.analyzer.patterns import Kind
 from warroom_mcp.analyzer.signals import Hit
+from warroom_mcp.knowledge import Kind
 
 JAVA_CHAIN = """\
 java.util.concurrent.CompletionException: consumer kafka-1 stopped, KafkaException
@@ -95,7 +95,8 @@ def test_confidence_grows_with_different_evidence_and_hardly_with_repeats() -> N
         ("KafkaConsumer stopped", ["kafka"]),
         ("JavaScript is hard", []),
         ("레디스가 죽었습니다: redis가 안 돼요", ["redis"]),
-        ("redisson", []),
+        ("redisson", ["redis"]),
+        ("redissing", []),
         ("it took 5432 ms and 6379 rows", []),
         ("backup.sh:5432: syntax error", []),
         ("dial tcp db:5432: connect: connection refused", ["postgres"]),
@@ -118,12 +119,17 @@ def test_evidence_counts_only_where_it_stands_for_the_technology(text: str, need
 def test_the_weights_of_words_depend_on_other_evidence() -> None:
     def weight(text: str) -> float:
         return max(
-            each.weight for each in analyze(text).signals if each.evidence == "pod" and each.technology
+            each.weight for each in analyze(text).signals if each.evidence == "consul" and each.technology
         )
 
-    assert weight("a pod of whales") == pytest.approx(0.3)
-    assert weight("a pod of kubelet") == pytest.approx(0.7)
-    assert weight("pod: gone") == pytest.approx(0.7)
+    assert weight("a consul of Rome") == pytest.approx(0.3)
+    assert weight("a consul of consul-template") == pytest.approx(0.7)
+    assert weight("consul: gone") == pytest.approx(0.7)
+
+
+def test_things_of_a_trade_count_where_something_is_asked_for() -> None:
+    assert _needs("Which pods restarted tonight?") == ["kubernetes"]
+    assert _needs("one pod in a pea pod") == []
 
 
 def test_a_longer_name_hides_the_shorter_one_inside_of_it() -> None:

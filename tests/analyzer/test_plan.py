@@ -19,4 +19,4 @@ def test_with_many_needs_each_is_asked_for_by_name() -> None:
 
 
 def test_words_inside_of_identifiers_are_not_generic_words() -> None:
-    assert analyze("cachepot in /var/cache/apt, my-queue.txt, db.json").keywords == ()
+    assert analyze("cachepot in /var/cache/parts, my-queue.txt, db.json").keywords == ()

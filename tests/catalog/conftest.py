@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import stamina
 
-from tests.catalog.memory import MemoryCache
+from tests.catalog.memory import MemoryCache, catalog_of
 from tests.standins.registry import StandInRegistry
 from warroom_mcp.catalog import Catalog
 
@@ -33,6 +33,6 @@ async def catalog(standin: StandInRegistry, cache: MemoryCache) -> AsyncIterator
     from tests.catalog.memory import online_sources
 
     settings = standin.settings(find_deadline=4.0, max_answer_bytes=1_000_000)
-    made = Catalog(settings, cache, sources=online_sources(settings, cache))
+    made = catalog_of(settings, cache, online_sources(settings, cache))
     yield made
     await made.aclose()

@@ -1,16 +1,19 @@
-"""An answer cache in memory, a source that says what it is told, and shorthand for values."""
+"""An answer cache in memory, a scratch index, a source that says what it is told, shorthand for values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from warroom_mcp.catalog import Found, Query, Source
+from warroom_mcp.catalog import Catalog, Found, Query, Source
 from warroom_mcp.catalog.sources.npm import NpmSource
 from warroom_mcp.catalog.sources.registry import RegistrySource
 from warroom_mcp.catalog.web import Web
 from warroom_mcp.models import Candidate, Need, Package, PackageKind, SearchPlan
 from warroom_mcp.settings import Settings
+from warroom_mcp.store.index import SqliteIndex
 
 
 @dataclass
@@ -33,6 +36,23 @@ class MemoryCache:
         """Make every answer so much older."""
         for kept in self.answers.values():
             kept.fetched -= timedelta(seconds=seconds)
+
+
+class ScratchIndex(SqliteIndex):
+    """An index in a directory of its own, which goes with it."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="warroom-index-", ignore_cleanup_errors=True)
+        super().__init__(Path(self._folder.name) / "catalog.db")
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self._folder.cleanup()
+
+
+def catalog_of(settings: Settings, cache: MemoryCache, sources: Sequence[Source]) -> Catalog:
+    """A catalog with these live sources and nothing else."""
+    return Catalog(settings, cache, ScratchIndex(), sources=sources, curated=False)
 
 
 @dataclass

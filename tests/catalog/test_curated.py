@@ -1,4 +1,4 @@
-"""The shipped servers: the data holds its own rules, and a query finds those that help."""
+"""The shipped servers: the data holds its own rules."""
 
 import re
 from collections import Counter
@@ -7,16 +7,17 @@ from dataclasses import replace
 
 import pytest
 
+from warroom_mcp.analyzer import technologies
+from warroom_mcp.catalog.coverage import coverage
 from warroom_mcp.catalog.identity import read_id
-from warroom_mcp.catalog.source import Query
 from warroom_mcp.catalog.sources.curated import (
     PARAMETERS,
-    CuratedSource,
     check_curated,
     load_curated,
     parse_curated,
 )
 from warroom_mcp.errors import SourceUnavailable
+from warroom_mcp.listing import Listing
 from warroom_mcp.manager.launch import plan_launch
 from warroom_mcp.models import Candidate, InputPlace, LaunchPlan, Origin, PackageKind
 
@@ -37,11 +38,6 @@ description = "Looks at one thing."
 technologies = ["one"]
 capabilities = ["looking"]
 """
-
-
-async def search(**asked: tuple[str, ...]) -> list[str]:
-    found = await CuratedSource().search(Query(**asked))  # type: ignore[arg-type]  # limit is not given
-    return [candidate.id for candidate in found.candidates]
 
 
 def started(candidate_id: str, parameters: Mapping[str, str]) -> LaunchPlan:
@@ -82,6 +78,12 @@ def test_every_entry_is_told_in_canonical_words() -> None:
 def test_other_names_of_a_technology_are_not_used_beside_its_canonical_one() -> None:
     used = {technology for candidate in CURATED.values() for technology in candidate.technologies}
     assert used.isdisjoint({"postgresql", "k8s", "mongo", "gcloud", "google-cloud", "sqlserver", "golang"})
+
+
+def test_nearly_every_server_is_for_a_technology_that_the_analyzer_knows() -> None:
+    known = set(technologies())
+    lost = [one.id for one in LIVE if not known & coverage(Listing(one.id, one)).keys()]
+    assert len(lost) <= len(LIVE) / 20, lost
 
 
 def test_no_two_live_servers_share_a_name() -> None:
@@ -194,64 +196,6 @@ def test_alternatives_of_a_template_are_tried_in_their_order(
 )
 def test_the_servers_of_common_incidents_need_no_answer_from_a_person(candidate_id: str) -> None:
     assert started(candidate_id, {}).candidate_id == candidate_id
-
-
-# --- search and look-up ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("technology", "expected"),
-    [
-        ("redis", REDIS),
-        ("postgres", POSTGRES),
-        ("docker", DOCKER),
-        ("kafka", KAFKA),
-        ("mongodb", "npm:mongodb-mcp-server"),
-        ("kubernetes", "npm:kubernetes-mcp-server"),
-        ("k8s", "npm:kubernetes-mcp-server"),
-        ("postgresql", POSTGRES),
-        ("github", "remote:https://api.githubcopilot.com/mcp/"),
-    ],
-)
-async def test_a_technology_finds_its_server_first_as_need_and_as_word(
-    technology: str, expected: str
-) -> None:
-    assert (await search(technologies=(technology,)))[0] == expected
-    assert (await search(keywords=(technology,)))[0] == expected
-    assert (await search(texts=(f"why is {technology} slow",)))[0] == expected
-
-
-async def test_a_technology_does_not_bring_others_of_its_kind() -> None:
-    found = await search(technologies=("redis",), keywords=("cache", "database", "memory"))
-    assert {technology for one in found for technology in CURATED[one].technologies} == {"redis"}
-
-
-async def test_several_technologies_are_all_found() -> None:
-    assert {REDIS, KAFKA} <= set(await search(technologies=("redis", "kafka")))
-
-
-async def test_without_a_technology_a_capability_is_enough() -> None:
-    found = await search(keywords=("container",))
-    assert {DOCKER, "npm:kubernetes-mcp-server"} <= set(found)
-    assert all("container" in CURATED[one].capabilities for one in found)
-
-
-async def test_what_has_nothing_to_do_with_anything_finds_nothing() -> None:
-    assert await search(technologies=("cobol",), keywords=("mainframe",)) == []
-    assert await search(texts=("cannot read error of failed connection",)) == []
-    assert await search() == []
-
-
-async def test_an_answer_keeps_its_limit_and_the_closest_in_it() -> None:
-    found = await CuratedSource().search(Query(technologies=("postgres",), limit=1))
-    assert [candidate.id for candidate in found.candidates] == [POSTGRES]
-    assert found.age is None
-
-
-async def test_an_entry_is_looked_up_by_its_id() -> None:
-    found = await CuratedSource().lookup(REDIS)
-    assert found is CURATED[REDIS]
-    assert await CuratedSource().lookup("npm:unknown") is None
 
 
 # --- the loader --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from datetime import date
 import anyio
 import pytest
 
-from tests.catalog.memory import MemoryCache, Told, candidate, need, online_sources
+from tests.catalog.memory import MemoryCache, Told, candidate, catalog_of, need, online_sources
 from tests.standins.registry import StandInRegistry, entry, hit, npm_package
 from warroom_mcp.catalog import Catalog, Found, Query
 from warroom_mcp.errors import SourceUnavailable
@@ -88,7 +88,7 @@ async def test_a_slow_source_costs_the_deadline_and_nothing_else(
     stock(standin)
     standin.faults["npm-search"] = "slow"
     settings = standin.settings(find_deadline=0.8)
-    catalog = Catalog(settings, cache, sources=online_sources(settings, cache))
+    catalog = catalog_of(settings, cache, online_sources(settings, cache))
     result = await find(catalog)
     assert {one.id for one in result.candidates} == {"npm:redis-mcp", "npm:redis-two"}
     assert (reports(result)["npm"].reason or "").startswith("timed out after 0")
@@ -122,7 +122,7 @@ async def test_an_old_answer_is_served_with_its_age(
 async def test_a_crash_inside_a_source_is_a_report(standin: StandInRegistry, error: Exception) -> None:
     crashing = Told("crashing", error)
     sources = [crashing, Told("curated", [CURATED])]
-    catalog = Catalog(standin.settings(find_deadline=4.0), MemoryCache(), sources=sources)
+    catalog = catalog_of(standin.settings(find_deadline=4.0), MemoryCache(), sources)
     result = await find(catalog)
     assert [one.id for one in result.candidates] == ["npm:@redis/mcp"]
     assert reports(result)["crashing"].reason == f"failed inside ({type(error).__name__})"
@@ -136,7 +136,7 @@ async def test_a_source_that_never_answers_is_cut_off(standin: StandInRegistry) 
             raise AssertionError
 
     sources = [Hanging("hanging"), Told("curated", [CURATED])]
-    catalog = Catalog(standin.settings(find_deadline=0.4), MemoryCache(), sources=sources)
+    catalog = catalog_of(standin.settings(find_deadline=0.4), MemoryCache(), sources)
     result = await find(catalog)
     assert reports(result)["hanging"].reason == "timed out after 0.3 s"
     assert len(result.candidates) == 1
@@ -145,7 +145,7 @@ async def test_a_source_that_never_answers_is_cut_off(standin: StandInRegistry) 
 
 async def test_sources_are_asked_for_the_surest_need_first(standin: StandInRegistry) -> None:
     told = Told("curated")
-    catalog = Catalog(standin.settings(), MemoryCache(), sources=[told])
+    catalog = catalog_of(standin.settings(), MemoryCache(), [told])
     await catalog.find([need("docker", confidence=0.2), REDIS], PLAN)
     assert told.asked == [Query(("redis", "docker"), PLAN.keywords, PLAN.queries)]
     await catalog.aclose()
@@ -155,7 +155,7 @@ async def test_sources_are_asked_for_the_surest_need_first(standin: StandInRegis
 def curated_only(standin: StandInRegistry) -> Callable[..., Catalog]:
     def make(*candidates: Candidate) -> Catalog:
         settings = standin.settings(find_deadline=4.0)
-        return Catalog(settings, MemoryCache(), sources=[Told("curated", candidates)])
+        return catalog_of(settings, MemoryCache(), [Told("curated", candidates)])
 
     return make
 
@@ -192,7 +192,7 @@ async def test_without_download_counts_they_are_unknown(standin: StandInRegistry
     standin.serve_npm("@redis/mcp")
     standin.faults["npm-downloads"] = fault
     settings = standin.settings(find_deadline=0.8)
-    catalog = Catalog(settings, MemoryCache(), sources=[Told("curated", [CURATED])])
+    catalog = catalog_of(settings, MemoryCache(), [Told("curated", [CURATED])])
     (found,) = (await find(catalog)).candidates
     assert found.weekly_downloads is None
     assert found.updated == date(2026, 10, 1)
@@ -218,6 +218,6 @@ async def test_a_limit_of_none_finds_none(curated_only: Callable[..., Catalog]) 
 
 async def test_a_source_error_without_details_tells_its_message(standin: StandInRegistry) -> None:
     told = Told("curated", SourceUnavailable("The shelf is empty."))
-    catalog = Catalog(standin.settings(), MemoryCache(), sources=[told])
+    catalog = catalog_of(standin.settings(), MemoryCache(), [told])
     assert reports(await find(catalog))["curated"].reason == "The shelf is empty."
     await catalog.aclose()

@@ -5,8 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.catalog.memory import MemoryCache
-from warroom_mcp.catalog import Catalog
+from tests.catalog.memory import MemoryCache, catalog_of
 from warroom_mcp.models import Origin
 from warroom_mcp.settings import Settings
 
@@ -16,7 +15,7 @@ PATIENT: dict[str, Any] = {"find_deadline": 30.0}
 
 @pytest.mark.network
 async def test_well_known_servers_are_resolved_at_the_real_registries() -> None:
-    catalog = Catalog(Settings(**PATIENT), MemoryCache(), sources=[])
+    catalog = catalog_of(Settings(**PATIENT), MemoryCache(), [])
     with anyio.fail_after(120):
         npm = await catalog.resolve(await catalog.lookup("npm:@modelcontextprotocol/server-everything"))
         pypi = await catalog.resolve(await catalog.lookup("pypi:mcp-server-time"))

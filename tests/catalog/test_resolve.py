@@ -6,7 +6,7 @@ from datetime import date
 import anyio
 import pytest
 
-from tests.catalog.memory import MemoryCache, Told, candidate, need, online_sources
+from tests.catalog.memory import MemoryCache, Told, candidate, catalog_of, need, online_sources
 from tests.standins.registry import StandInRegistry, entry, npm_package
 from warroom_mcp.catalog import Catalog
 from warroom_mcp.errors import (
@@ -51,7 +51,7 @@ async def test_a_look_up_unites_the_package_with_its_entry(
 
 async def test_a_look_up_after_a_find_gives_what_was_found(standin: StandInRegistry) -> None:
     standin.serve_npm("redis-mcp")
-    catalog = Catalog(standin.settings(), MemoryCache(), sources=[Told("curated", [candidate("redis-mcp")])])
+    catalog = catalog_of(standin.settings(), MemoryCache(), [Told("curated", [candidate("redis-mcp")])])
     result = await catalog.find([need("redis", host="cache-1")], SearchPlan())
     standin.faults["*"] = "down"
     found = await lookup(catalog, "npm:redis-mcp")
@@ -161,7 +161,7 @@ async def test_neither_counts_nor_ownership_hold_the_answer_up(standin: StandInR
     standin.serve_npm("redis-mcp", mcpName="io.github.redis/redis-mcp")
     standin.faults["npm-downloads"] = standin.faults["registry"] = "slow"
     cache, settings = MemoryCache(), standin.settings(find_deadline=0.8)
-    catalog = Catalog(settings, cache, sources=online_sources(settings, cache))
+    catalog = catalog_of(settings, cache, online_sources(settings, cache))
     found = await resolve(catalog, candidate("redis-mcp"))
     assert found.package.version == "1.0.0"
     assert found.weekly_downloads is None

@@ -1,12 +1,13 @@
 """A War Room that answers from values: what the command line is tested against."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 from tests.cli.values import ANALYSIS, CANDIDATE, SERVER, STATUS
 from warroom_mcp.adding import Added
 from warroom_mcp.approvals import Approvals, Asker
-from warroom_mcp.errors import UnknownServer, WarRoomError
+from warroom_mcp.errors import InvalidInput, UnknownServer, WarRoomError
 from warroom_mcp.events import Events, Progress
 from warroom_mcp.models import Analysis, Definitions, FindResult, Proposal, ServerStatus
 from warroom_mcp.settings import Settings
@@ -48,7 +49,7 @@ class FakeWarRoom:
         if self.error is not None:
             raise self.error
 
-    async def analyze_problem(self, problem: str | bytes) -> Analysis:
+    async def analyze_problem(self, problem: str | bytes, *, deep: bool = False) -> Analysis:
         self._do(problem=problem)
         return ANALYSIS
 
@@ -57,6 +58,19 @@ class FakeWarRoom:
     ) -> FindResult:
         self._do(query=query, limit=limit)
         return FindResult((CANDIDATE,) if query != "nothing" else (), ())
+
+    @property
+    def finding(self) -> Self:
+        """The part that reads and finds: this one too."""
+        return self
+
+    async def known(self, query: str | None, problem_id: str | None) -> Analysis:
+        if not query:
+            raise InvalidInput("Neither a query nor a problem_id was given.")
+        return replace(ANALYSIS, text=query)
+
+    async def find_for(self, analysis: Analysis, limit: int) -> FindResult:
+        return await self.find_servers(analysis.text, limit=limit)
 
     async def add_server(
         self,
@@ -87,8 +101,8 @@ class FakeWarRoom:
         if name != "redis":
             raise UnknownServer(f"No server is called {name!r}.")
 
-    async def find_tools(self, query: str, limit: int = 10) -> tuple[Exposed, ...]:
-        return self.toolbox.search(query, limit)
+    async def find_tools(self, query: str | Sequence[str], limit: int = 10) -> tuple[Exposed, ...]:
+        return self.toolbox.search([query] if isinstance(query, str) else query, limit)
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._do(name=name, arguments=arguments)

@@ -16,6 +16,7 @@ from warroom_mcp.errors import AuthorizationNeeded
 from warroom_mcp.manager.oauth.vault import MemoryVault
 from warroom_mcp.models import ChildState, Package, PackageKind, Ticket
 from warroom_mcp.settings import Settings
+from warroom_mcp.store.index import SqliteIndex
 from warroom_mcp.warroom import AsyncWarRoom
 
 pytestmark = pytest.mark.slow
@@ -67,7 +68,9 @@ def war_room(home: Path, far: StandInAuthorization) -> AsyncWarRoom:
     settings = Settings(home=home)
     known = candidate("far", id=f"remote:{far.url}", package=Package(PackageKind.HTTP, far.url))
     room = AsyncWarRoom(settings)
-    room._catalog = Shelf(settings, room._store, sources=[Told("shelf", (known,))])
+    room._catalog = Shelf(
+        settings, room._store, SqliteIndex(settings.index), sources=[Told("shelf", (known,))], curated=False
+    )
     return room
 
 

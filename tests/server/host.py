@@ -35,6 +35,7 @@ from warroom_mcp.models import Candidate, LaunchPlan, Origin, Package, PackageKi
 from warroom_mcp.server.front import Front
 from warroom_mcp.server.gateway import Gateway
 from warroom_mcp.settings import Settings
+from warroom_mcp.store.index import SqliteIndex
 from warroom_mcp.warroom import AsyncWarRoom
 from warroom_mcp.wire.peer import ConnectionLost
 
@@ -108,7 +109,9 @@ def war_room(home: Path, *candidates: Candidate, **settings: Any) -> AsyncWarRoo
     chosen = Settings(**{"home": home, **deadlines, **settings})
     shelf = candidates or (official("rich"), official("rich-two"), official("ok"))
     made = AsyncWarRoom(chosen)
-    made._catalog = Shelf(chosen, made._store, sources=[Told("shelf", shelf)])
+    made._catalog = Shelf(
+        chosen, made._store, SqliteIndex(chosen.index), sources=[Told("shelf", shelf)], curated=False
+    )
     return made
 
 

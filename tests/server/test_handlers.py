@@ -39,7 +39,7 @@ VALID: dict[str, dict[str, Any]] = {
         ("add_server", {**RICH, "parameters": {"host": 5}}, "parameters.host"),
         ("add_server", {**RICH, "auto_approve": "perhaps"}, "auto_approve"),
         ("find_servers", {"query": "x", "limit": 0}, "limit"),
-        ("find_tools", {"query": ["a"]}, "query"),
+        ("find_tools", {"query": 7}, "query"),
         ("use_tool", {"tool": "x", "arguments": "none"}, "arguments"),
         ("handle_incident", {"problem": None}, "problem"),
     ],
@@ -171,7 +171,7 @@ async def test_an_incident_says_what_is_ready_and_what_failed(era: str, home: Pa
         assert "failed" in answer["next"]
         plain = await host.own("handle_incident", problem="Good morning, how are you?")
         assert plain["ready"] == []
-        assert "no server is needed" in plain["next"]
+        assert "No server is needed" in plain["next"]
 
 
 async def test_a_refused_incident_is_no_failure_of_the_call(era: str, home: Path) -> None:

@@ -71,7 +71,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     try:
         reached(process, port)
         yield port
-        assert not home.exists()
+        assert not (home / "mcp-config.json").exists()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) in (0, -signal.SIGTERM)
         assert process.stderr is not None

@@ -8,10 +8,11 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, overload
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from warroom_mcp.settings import Settings
@@ -30,6 +31,56 @@ def entry(name: str, *, status: str = "active", updated: str = "2026-10-01T00:00
         "server": detail,
         "_meta": {META: {"status": status, "publishedAt": updated, "updatedAt": updated, "isLatest": True}},
     }
+
+
+_OLDEST = datetime(2025, 9, 1, tzinfo=UTC)
+
+
+class ManyEntries(Sequence[Json]):
+    """`count` entries that are built when they are asked for; `changed` holds those that are told apart.
+
+    Each is named after one of the `subjects`, which take turns, and is 25 minutes younger than the one
+    before.
+    """
+
+    def __init__(self, count: int, subjects: Sequence[str] = ("redis", "postgres", "kubernetes")) -> None:
+        self._count = count
+        self._subjects = subjects
+        self.changed: dict[int, Json] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def name(self, number: int) -> str:
+        """The name of the entry with that number."""
+        return f"io.github.user{number % 977}/{self._subjects[number % len(self._subjects)]}-mcp-{number}"
+
+    def made(self, number: int, **changes: Any) -> Json:
+        """The entry with that number as it is made, with changes."""
+        subject = self._subjects[number % len(self._subjects)]
+        updated = (_OLDEST + timedelta(minutes=25 * number)).isoformat()
+        other = self._subjects[(number * 7 + 3) % len(self._subjects)]
+        package = npm_package(f"@user{number % 977}/{subject}-mcp-{number}")
+        package["environmentVariables"] = [{"name": "API_TOKEN", "isRequired": True, "isSecret": True}]
+        members: Json = {
+            "title": f"{subject} server {number}",
+            "description": f"Looks into {subject}: lists, reads and watches what {other} has to do with it",
+            "repository": {"url": f"https://github.com/user{number % 977}/{subject}-mcp-{number}"},
+            "packages": [package],
+        }
+        return entry(self.name(number), **({"updated": updated} | members | changes))
+
+    @overload
+    def __getitem__(self, index: int) -> Json: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Json]: ...
+    def __getitem__(self, index: int | slice) -> Json | list[Json]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(self._count))]
+        if not -self._count <= index < self._count:
+            raise IndexError(index)
+        number = index % self._count
+        return self.changed.get(number) or self.made(number)
 
 
 def npm_package(identifier: str, version: str = "1.0.0", **extra: Any) -> Json:
@@ -58,10 +109,17 @@ class StandInRegistry:
     `files` bytes by path. `requests` holds every path that was asked for. `faults` maps a service to
     down, once (down for one request), missing, limited, slow, truncated, html, huge, deep, null, loop or
     `redirect URL`; `repeat_cursor` makes every page of the registry name itself as the next one.
+
+    For copying the whole registry: `many` takes the place of `entries`. Entries are changed in their place
+    and added at the end, never taken out, so that a cursor lasts; `forget_cursors` makes those handed out
+    so far unknown (400). After `cut_after` more pages it answers 503 until that is None again;
+    `page_delay` seconds pass before each page; `token` is wanted from then on (401); `on_page` is called
+    with each page's query before it is made.
     """
 
     def __init__(self) -> None:
         self.entries: list[Json] = []
+        self.many: ManyEntries | None = None
         self.hits: list[Json] = []
         self.packuments: dict[str, Json] = {}
         self.projects: dict[str, Json] = {}
@@ -71,6 +129,12 @@ class StandInRegistry:
         self.retry_after: str | None = None
         self.page_size = 100
         self.repeat_cursor = False
+        self.cut_after: int | None = None
+        self.page_delay = 0.0
+        self.token: str | None = None
+        self.on_page: Callable[[Mapping[str, str]], None] | None = None
+        self._epoch = 0
+        self._lock = threading.Lock()
         self.requests: list[str] = []
         self.stopping = threading.Event()
         self._server: _Server | None = None
@@ -198,7 +262,7 @@ class StandInRegistry:
         path = [unquote(segment) for segment in parts.path.strip("/").split("/")]
         match path:
             case ["v0.1", "servers"]:
-                return 200, self._page(query)
+                return self._servers(query)
             case ["v0.1", "servers", name, "versions", "latest"]:
                 found = [item for item in self.entries if item.get("server", {}).get("name") == name]
                 return (200, found[0]) if found else (404, {"error": "Server not found"})
@@ -228,15 +292,41 @@ class StandInRegistry:
             return 404, {"error": f"package {name} not found"}
         return 200, {"downloads": weekly, "start": "2026-11-15", "end": "2026-11-21", "package": name}
 
-    def _page(self, query: Mapping[str, str]) -> Json:
-        word = query.get("search", "").lower()
-        named = [item for item in self.entries if word in str(_name(item)).lower()]
-        start = int(query.get("cursor") or 0)
-        end = start + min(self.page_size, int(query.get("limit", "30")))
-        metadata: Json = {"count": len(named[start:end])}
-        if end < len(named):
-            metadata["nextCursor"] = str(start if self.repeat_cursor else end)
-        return {"servers": named[start:end], "metadata": metadata}
+    def forget_cursors(self) -> None:
+        """Know none of the cursors any more that were handed out until now."""
+        self._epoch += 1
+
+    def _servers(self, query: Mapping[str, str]) -> tuple[int, object]:
+        if self.page_delay:
+            self.stopping.wait(self.page_delay)
+        if self.on_page is not None:
+            self.on_page(query)
+        with self._lock:
+            if self.cut_after is not None:
+                if self.cut_after <= 0:
+                    return 503, {"error": "cut off"}
+                self.cut_after -= 1
+        epoch, _, start = (query.get("cursor") or f"{self._epoch}.0").rpartition(".")
+        if epoch != str(self._epoch) or not start.isdigit():
+            return 400, {"error": "invalid cursor"}
+        return 200, self._page(query, int(start))
+
+    def _page(self, query: Mapping[str, str], start: int) -> Json:
+        limit = min(self.page_size, int(query.get("limit", "30")))
+        found: list[Json] = []
+        following: int | None = None
+        entries = self.entries if self.many is None else self.many
+        for place in range(start, len(entries)):
+            if not _is_listed(item := entries[place], query):
+                continue
+            if len(found) == limit:
+                following = place
+                break
+            found.append(item)
+        metadata: Json = {"count": len(found)}
+        if following is not None:
+            metadata["nextCursor"] = f"{self._epoch}.{start if self.repeat_cursor else following}"
+        return {"servers": found, "metadata": metadata}
 
     def _search(self, text: str) -> Json:
         words = [word for word in text.lower().split() if word not in ("mcp", "server")]
@@ -246,6 +336,29 @@ class StandInRegistry:
             if any(word in json.dumps(one.get("package", "")).lower() for word in words)
         ]
         return {"objects": found, "total": len(found), "time": "2026-11-22T00:00:00.000Z"}
+
+
+def _is_listed(item: object, query: Mapping[str, str]) -> bool:
+    """Whether the official registry would list the item: deleted ones only to whoever asks for changes."""
+    meta = item.get("_meta") if isinstance(item, dict) else None
+    meta = meta.get(META) if isinstance(meta, dict) else None
+    meta = meta if isinstance(meta, dict) else {}
+    since = query.get("updated_since")
+    if meta.get("status") == "deleted" and not since and query.get("include_deleted") != "true":
+        return False
+    if query.get("version") == "latest" and meta.get("isLatest") is False:
+        return False
+    if since and not _is_after(meta.get("updatedAt"), since):
+        return False
+    return query.get("search", "").lower() in str(_name(item)).lower()
+
+
+def _is_after(updated: object, since: str) -> bool:
+    try:
+        return datetime.fromisoformat(str(updated)) > datetime.fromisoformat(since)
+    except (ValueError, TypeError):
+        # What has no usable date is listed: a hostile row has to reach whoever is tested.
+        return True
 
 
 def _name(item: object) -> object:
@@ -281,11 +394,18 @@ class _Handler(BaseHTTPRequestHandler):
         if path in standin.files:
             self._send(200, standin.files[path], "application/octet-stream")
             return
-        fault = standin.faults.get(standin.service_of(path)) or standin.faults.get("*")
+        service = standin.service_of(path)
+        if service == "registry" and standin.token and self._token() != standin.token:
+            self._send(401, b'{"error": "unauthorized"}')
+            return
+        fault = standin.faults.get(service) or standin.faults.get("*")
         try:
             self._misbehave(fault) if fault else self._behave()
         except ConnectionError:
             self.close_connection = True
+
+    def _token(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("Bearer ")
 
     def _behave(self) -> None:
         status, document = self.server.standin.answer(self.path)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from warroom_mcp.store.migrations import MIGRATIONS, is_own, migrate, version
+from warroom_mcp.store.migrations import MIGRATIONS, STATE, is_own, migrate, version
 
 
 def make_tables(path: Path) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
-    migrate(connection)
+    migrate(connection, STATE)
     connection.execute("COMMIT")
     connection.close()
 
@@ -22,14 +22,14 @@ def test_all_steps_are_taken_once(tmp_path: Path) -> None:
     make_tables(tmp_path / "state.db")
     connection = sqlite3.connect(tmp_path / "state.db")
     assert version(connection) == len(MIGRATIONS)
-    assert is_own(connection)
+    assert is_own(connection, STATE)
     connection.close()
 
 
 def test_steps_that_fail_leave_an_empty_file(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
-    migrate(connection)
+    migrate(connection, STATE)
     connection.execute("ROLLBACK")
     assert version(connection) == 0
     assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
@@ -59,7 +59,7 @@ def test_a_file_that_is_made_by_another_process_meanwhile_is_not_taken_for_forei
     connection = sqlite3.connect(path, factory=Interrupted, isolation_level=None)
     connection.path = path
     connection.execute("PRAGMA journal_mode = WAL")
-    assert is_own(connection)
+    assert is_own(connection, STATE)
     assert connection.looked
     connection.close()
 
@@ -69,7 +69,7 @@ def test_a_file_that_is_made_by_another_process_meanwhile_is_not_taken_for_forei
 )
 def test_a_file_with_anything_of_another_program_is_foreign(statement: str) -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    assert is_own(connection)
+    assert is_own(connection, STATE)
     connection.execute(statement)
-    assert not is_own(connection)
+    assert not is_own(connection, STATE)
     connection.close()

@@ -213,3 +213,10 @@ def test_any_text_gets_an_answer(kind: PackageKind, identifier: str, text: str |
     answer = check(replace(CANDIDATE, package=package))
     assert len({one.name for one in answer}) == len(answer)
     assert all(one.evidence for one in answer)
+
+
+def test_what_nothing_confirms_to_be_the_server_fails() -> None:
+    claim = replace(CANDIDATE, unconfirmed="a list names this package, and nothing confirms it")
+    (found,) = [one for one in check(claim) if one.name == "claim"]
+    assert (found.outcome, found.evidence) == (Outcome.FAIL, claim.unconfirmed)
+    assert not [one for one in check(CANDIDATE) if one.name == "claim"]

@@ -2,18 +2,23 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 from warroom_mcp.analyzer import needs as weighing
+from warroom_mcp.analyzer.focus import Focus, focus_on
+from warroom_mcp.analyzer.intent import is_asked, kind_of
+from warroom_mcp.analyzer.nothing import why_nothing
 from warroom_mcp.analyzer.parameters import Place, find_places
-from warroom_mcp.analyzer.patterns import Kind, library
-from warroom_mcp.analyzer.plan import generic_words, keywords, search_plan
+from warroom_mcp.analyzer.patterns import library
+from warroom_mcp.analyzer.plan import generic_words, keywords, requests_of, search_plan
 from warroom_mcp.analyzer.problem import clean
 from warroom_mcp.analyzer.roots import root_of
 from warroom_mcp.analyzer.severity import severity_of
 from warroom_mcp.analyzer.signals import Hit, find_hits
 from warroom_mcp.analyzer.subject import Subject
-from warroom_mcp.models import Analysis, Need, Signal, SignalKind, Span
+from warroom_mcp.knowledge import Kind, Role
+from warroom_mcp.models import Analysis, Need, ProblemKind, Signal, SignalKind, Span
 from warroom_mcp.redaction import redact
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -37,22 +42,45 @@ def analyze(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Analysis:
         InvalidProblem: it is empty, binary, or larger than `max_bytes` bytes.
     """
     redacted = redact(clean(text, max_bytes))
-    subject = Subject.of(redacted.text)
+    focus = focus_on(redacted.text)
+    analysis = _read(Subject.of(focus.text))
+    return replace(
+        analysis,
+        problem_id=f"p-{sha256(redacted.text.encode()).hexdigest()[:12]}",
+        text=redacted.text,
+        signals=tuple(replace(each, span=focus.span(each.span)) for each in analysis.signals),
+        needs=tuple(_placed(need, focus) for need in analysis.needs),
+        redactions=redacted.count,
+    )
+
+
+def _placed(need: Need, focus: Focus) -> Need:
+    return replace(need, evidence=tuple(focus.span(span) for span in need.evidence))
+
+
+def _read(subject: Subject) -> Analysis:
+    """The analysis of a text that is read whole; its spans point into that text."""
     known = library()
-    hits = find_hits(subject, known)
-    ranked = weighing.rank(hits, root_of(subject))
+    kind = kind_of(subject)
+    asked = kind is ProblemKind.REQUEST and is_asked(subject)
+    hits = find_hits(subject, known, asked=asked)
+    ranked = weighing.rank(hits, root_of(subject), known, kind)
     places = find_places(subject, _evidence_of(ranked, hits))
     needs, owners = weighing.build(ranked, hits, places, subject, known)
     generic = generic_words(subject)
+    why = "" if _is_certain(ranked) else why_nothing(subject, kind, known=bool(ranked))
+    if why:
+        needs, kind = (), ProblemKind.NOTHING
     return Analysis(
-        problem_id=f"p-{sha256(subject.text.encode()).hexdigest()[:12]}",
+        problem_id="",
         text=subject.text,
         signals=_signals(subject, hits, places, owners),
         needs=needs,
         keywords=keywords(needs, generic),
         severity=severity_of(subject),
-        plan=search_plan(needs, generic),
-        redactions=redacted.count,
+        plan=search_plan(needs, generic, requests_of(subject, kind, needs)),
+        kind=kind,
+        why_nothing=why,
     )
 
 
@@ -80,6 +108,15 @@ def capabilities_of(technology: str) -> tuple[str, ...]:
     return known.capabilities if known else ()
 
 
+# A technology that is surer than this is what a text is about, whatever else it says.
+_CERTAIN = 0.7
+
+
+def _is_certain(ranked: Sequence[tuple[str, float]]) -> bool:
+    known = library()
+    return any(value >= _CERTAIN and not known.is_a(name, Role.RUNTIME) for name, value in ranked)
+
+
 def _words_of(need: Need) -> tuple[str, ...]:
     return need.technology, need.capabilities[0]
 
@@ -101,6 +138,8 @@ def _signals(
 
 def _technology_signals(subject: Subject, hits: Sequence[Hit]) -> Iterator[Signal]:
     for hit in hits:
+        if hit.kind is Kind.AGAINST:
+            continue
         span, evidence = Span(hit.start, hit.end), subject.text[hit.start : hit.end]
         kind, value = SignalKind.TECHNOLOGY, hit.technology
         if hit.kind is Kind.CODE:

@@ -131,3 +131,17 @@ def is_technical(subject: Subject, start: int, end: int, *, proper: bool) -> boo
     if capital and _WITH_BEFORE.search(before):
         return True
     return bool(_COMMAND_BEFORE.search(before)) and _GOES_WRONG.search(subject.around(start, end)) is not None
+
+
+_PROCESS_AFTER = re.compile(r"\[\d{1,8}\][:\s]|: |\.service\b|\)(?:,| total-vm)|d\[\d")
+_PROCESS_BEFORE = re.compile(
+    r"(?:process(?:es)?|daemon|task|comm[=:]|unit|exe[=:]|service|started|starting|killed"
+    r"|pid[ =:]{1,2}\d{1,8})"
+    r"[ \"'=(\d]{0,14}$|\($|bin/$"
+)
+
+
+def is_process(subject: Subject, start: int, end: int) -> bool:
+    """Whether a process is spoken of, as syslog, `ps`, systemd and the kernel do."""
+    before, after = subject.lowered[max(0, start - 40) : start], subject.lowered[end : end + 12]
+    return _PROCESS_AFTER.match(after) is not None or _PROCESS_BEFORE.search(before) is not None

@@ -4,68 +4,118 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from warroom_mcp.analyzer.parameters import Found, Place
-from warroom_mcp.analyzer.patterns import LAYERS, RUNTIMES, Kind, Library, Technology
+from warroom_mcp.analyzer.patterns import Library
 from warroom_mcp.analyzer.signals import Hit
 from warroom_mcp.analyzer.subject import Subject
-from warroom_mcp.models import Need, Span
+from warroom_mcp.knowledge import Kind, Role, Technology
+from warroom_mcp.models import Need, ProblemKind, Span
 
 # From here on a technology is a need: one name, error or frame is enough, two weak phrases are not.
 THRESHOLD = 0.55
+# In a request a thing of the trade is enough, for people do not name what they take for granted.
+ASKED = 0.45
 _NOT_THERE = re.compile(r"[\"'`]?\s{0,3}(?:does ?n[o']t exist|does not exist|was not found|not found)")
 _UNKNOWN = re.compile(r"\bunknown (?:user|database)\s{0,3}[\"'`]?\Z")
 # Each further place of the same piece of evidence counts this share of the one before.
 _REPEAT = 0.3
+# What a technology keeps for each piece of evidence against it.
+_AGAINST = 0.4
 # What a cause gains, and what the symptoms around it keep.
 _ROOT_DOUBT, _SYMPTOM_SHARE = 0.4, 0.8
 # What says, at full weight, that a runtime itself is meant and not merely that a program is written in it.
-_SPEAKS_OF_RUNTIME = frozenset({Kind.NAME, Kind.WORD, Kind.ERROR})
+_SPEAKS_OF_RUNTIME = frozenset({Kind.NAME, Kind.WORD, Kind.ERROR, Kind.EXCEPTION})
+_OWN_TRACES = frozenset({Kind.NAME, Kind.ERROR, Kind.CODE, Kind.EXCEPTION, Kind.FRAME, Kind.TASK})
 _FULL_WEIGHT = 0.7
+_SPOKEN_OF = frozenset({Kind.THING, Kind.TASK})
+# What the things of an unnamed technology keep beside a named one.
+_UNNAMED = 0.8
+# From here on a technology surely takes part, and what it runs on comes after it.
+_USES = 0.75
 # Parameters further away than this many lines are about something else.
 _MAX_LINES_AWAY = 3
 _MAX_EVIDENCE = 8
 
 
 def confidences(hits: Iterable[Hit]) -> dict[str, float]:
-    """How likely each technology is, 0..1: noisy-or over its evidence, repeats counting less and less."""
+    """How likely each technology is, 0..1: noisy-or over its evidence, repeats counting less and less.
+
+    Each piece of evidence against a technology takes a share of what is left.
+    """
     doubts: dict[str, float] = {}
+    against: dict[str, set[str]] = {}
     repeats: dict[tuple[str, Kind, str], int] = {}
     for hit in sorted(hits, key=lambda each: -each.weight):
+        if hit.kind is Kind.AGAINST:
+            against.setdefault(hit.technology, set()).add(hit.key)
+            continue
         piece = (hit.technology, hit.kind, hit.key)
         times = repeats.get(piece, 0)
         repeats[piece] = times + 1
         doubts[hit.technology] = doubts.get(hit.technology, 1.0) * (1 - hit.weight * _REPEAT**times)
-    return {technology: 1 - doubt for technology, doubt in doubts.items()}
-
-
-def rank(hits: Sequence[Hit], root: tuple[int, int] | None) -> list[tuple[str, float]]:
-    """The technologies that the problem is about with their confidence, best first."""
-    sure = _weigh_root(confidences(hits), hits, root)
-    chosen = {name: value for name, value in sure.items() if value >= THRESHOLD}
-    chosen = _without_mere_runtimes(chosen, hits)
-    first = {hit.technology: hit.start for hit in reversed(hits)}
-    chosen = _behind_what_uses_them(chosen)
-    return sorted(
-        chosen.items(),
-        key=lambda item: (-round(item[1], 3), item[0] in LAYERS | RUNTIMES, first[item[0]], item[0]),
-    )
-
-
-def _behind_what_uses_them(chosen: Mapping[str, float]) -> dict[str, float]:
-    """Layers and runtimes are no surer than the least sure technology that uses them."""
-    users = [value for name, value in chosen.items() if name not in LAYERS | RUNTIMES]
-    highest = min(users, default=1.0)
     return {
-        name: min(value, highest) if name in LAYERS | RUNTIMES else value for name, value in chosen.items()
+        technology: (1 - doubt) * _AGAINST ** len(against.get(technology, ()))
+        for technology, doubt in doubts.items()
     }
 
 
+def rank(
+    hits: Sequence[Hit], root: tuple[int, int] | None, library: Library, kind: ProblemKind
+) -> list[tuple[str, float]]:
+    """The technologies that the problem is about with their confidence, best first."""
+    sure = _weigh_root(confidences(hits), hits, root, library)
+    sure = _behind_what_is_named(sure, hits)
+    asked = {hit.technology for hit in hits if hit.kind in (Kind.THING, Kind.TASK)}
+    chosen = {
+        name: value
+        for name, value in sure.items()
+        if value >= (ASKED if name in asked and kind is ProblemKind.REQUEST else THRESHOLD)
+    }
+    chosen = _without_mere_runtimes(chosen, hits, library)
+    chosen = _without_mere_tasks(chosen, hits, library, kind)
+    first = {hit.technology: hit.start for hit in reversed(hits)}
+    chosen = _behind_what_uses_them(chosen, library)
+    return sorted(
+        chosen.items(),
+        key=lambda item: (
+            -round(item[1], 3),
+            library.is_a(item[0], Role.LAYER, Role.RUNTIME),
+            first[item[0]],
+            item[0],
+        ),
+    )
+
+
+def _behind_what_is_named(sure: Mapping[str, float], hits: Sequence[Hit]) -> dict[str, float]:
+    """Where something is called by its name, what only handles things that are spoken of comes after it."""
+    kinds: dict[str, set[Kind]] = {}
+    for hit in hits:
+        if hit.weight >= _FULL_WEIGHT or hit.kind in _SPOKEN_OF:
+            kinds.setdefault(hit.technology, set()).add(hit.kind)
+    if not any(Kind.NAME in each for each in kinds.values()):
+        return dict(sure)
+    return {
+        name: value * _UNNAMED if kinds.get(name, set()) <= _SPOKEN_OF else value
+        for name, value in sure.items()
+    }
+
+
+def _behind_what_uses_them(chosen: Mapping[str, float], library: Library) -> dict[str, float]:
+    """Layers and runtimes are no surer than the least sure technology that surely uses them."""
+    below = {name for name in chosen if library.is_a(name, Role.LAYER, Role.RUNTIME)}
+    users = (value for name, value in chosen.items() if name not in below and value >= _USES)
+    highest = min(users, default=1.0)
+    return {name: min(value, highest) if name in below else value for name, value in chosen.items()}
+
+
 def _weigh_root(
-    sure: dict[str, float], hits: Sequence[Hit], root: tuple[int, int] | None
+    sure: dict[str, float], hits: Sequence[Hit], root: tuple[int, int] | None, library: Library
 ) -> dict[str, float]:
     if root is None:
         return sure
     inside = confidences(hit for hit in hits if root[0] <= hit.start < root[1])
-    causes = {name for name, value in inside.items() if value >= THRESHOLD and name not in RUNTIMES}
+    causes = {
+        name for name, value in inside.items() if value >= THRESHOLD and not library.is_a(name, Role.RUNTIME)
+    }
     if not causes:
         return sure
     return {
@@ -74,15 +124,30 @@ def _weigh_root(
     }
 
 
-def _without_mere_runtimes(chosen: Mapping[str, float], hits: Sequence[Hit]) -> dict[str, float]:
+def _without_mere_runtimes(
+    chosen: Mapping[str, float], hits: Sequence[Hit], library: Library
+) -> dict[str, float]:
     """Runtimes stay when nothing else is known, or when an error is the runtime's own."""
-    others = [value for name, value in chosen.items() if name not in RUNTIMES]
+    others = [value for name, value in chosen.items() if not library.is_a(name, Role.RUNTIME)]
     kept: dict[str, float] = {}
     for name, value in chosen.items():
         kinds = {hit.kind for hit in hits if hit.technology == name and hit.weight >= _FULL_WEIGHT}
-        if name not in RUNTIMES or Kind.ERROR in kinds or (not others and kinds & _SPEAKS_OF_RUNTIME):
+        own = kinds & {Kind.ERROR, Kind.EXCEPTION, Kind.TASK}
+        if not library.is_a(name, Role.RUNTIME) or own or (not others and kinds & _SPEAKS_OF_RUNTIME):
             kept[name] = value
     return kept
+
+
+def _without_mere_tasks(
+    chosen: Mapping[str, float], hits: Sequence[Hit], library: Library, kind: ProblemKind
+) -> dict[str, float]:
+    """What a failure only mentions is no task; its own error text makes it one."""
+    if kind is not ProblemKind.FAILURE or all(library.is_a(name, Role.TASK) for name in chosen):
+        return dict(chosen)
+    strong = {hit.technology for hit in hits if hit.kind in _OWN_TRACES and hit.weight >= _FULL_WEIGHT}
+    return {
+        name: value for name, value in chosen.items() if not library.is_a(name, Role.TASK) or name in strong
+    }
 
 
 def build(
@@ -155,7 +220,9 @@ class _Assignment:
         return own + [
             place
             for place, owner in owners.items()
-            if owner in LAYERS and place.scheme is None and self._distance(technology.name, place)[0] == 0
+            if self._library.is_a(owner, Role.LAYER)
+            and place.scheme is None
+            and self._distance(technology.name, place)[0] == 0
         ]
 
     def _scheme_owner(self, place: Place) -> str | None:

@@ -1,70 +1,22 @@
-"""The technologies as data: read from `technologies/*.toml`, checked strictly, indexed for the search.
+"""The technologies indexed for the search: which strings their traces are found by.
 
 A text is never tried against every expression. Each literal (names, files, variables, frames, ports)
 is looked for by itself, and an expression runs only where a literal that it cannot do without occurs.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from warroom_mcp.analyzer.literals import required
-from warroom_mcp.analyzer.sieve import Sieve
-from warroom_mcp.errors import WarRoomError
+from warroom_mcp.analyzer.sieve import Sieve, filed
+from warroom_mcp.knowledge import compiled_part, known_technologies
+from warroom_mcp.knowledge.literals import required
+from warroom_mcp.knowledge.technology import Kind, Role, Technology, damaged
 
-# What a need can be given from the problem.
-PARAMETERS = frozenset(
-    {"host", "port", "database", "user", "container", "namespace", "bucket", "region", "url", "path"}
-)
-# Languages and their runtimes: what a program is written in is rarely what the problem is about.
-RUNTIMES = frozenset({"java", "python", "node", "dotnet", "go", "ruby", "php", "rust"})
-# What other technologies talk over: its failures show in theirs, and it comes after them.
-LAYERS = frozenset({"network", "dns", "tls", "ssh", "http"})
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-_REINSTALL = "The installation is damaged: install warroom-mcp again."
-
-
-class Kind(StrEnum):
-    """In which way a piece of text points to a technology; the keys of the pattern files."""
-
-    NAME = "names"
-    WORD = "words"
-    ERROR = "errors"
-    WEAK = "weak"
-    CODE = "codes"
-    PORT = "ports"
-    ENV = "env"
-    FILE = "files"
-    FRAME = "frames"
-
-
-@dataclass(frozen=True, slots=True)
-class Technology:
-    """One technology and everything that points to it; the fields are the keys of the pattern files."""
-
-    name: str
-    title: str
-    names: tuple[str, ...]
-    capabilities: tuple[str, ...]
-    words: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
-    weak: tuple[str, ...] = ()
-    codes: tuple[str, ...] = ()
-    ports: tuple[int, ...] = ()
-    env: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    frames: tuple[str, ...] = ()
-    parameters: tuple[str, ...] = ()
-
-    def patterns(self, kind: Kind) -> tuple[str, ...]:
-        """What it has of one kind, ports as digits."""
-        return tuple(str(pattern) for pattern in getattr(self, kind.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +41,11 @@ class Shape:
     expression: str
     literals: tuple[tuple[str, ...], ...]
     crosses: bool
+
+    @property
+    def plain(self) -> str:
+        """The lower-case text that the expression is, when it is nothing more; else empty."""
+        return _plain(self.expression) if self.kind is not Kind.CODE else ""
 
     def may_match(self, lowered: str) -> bool:
         """False only when a lower-case text surely holds no match."""
@@ -115,86 +72,48 @@ class Library:
     spoken: Mapping[str, str]
     sieve: Sieve
 
+    def is_a(self, name: str, *roles: Role) -> bool:
+        """Whether the technology of that name has one of the roles."""
+        return self.technologies[name].role in roles
+
 
 @cache
 def library() -> Library:
-    """The technologies that War Room knows, read once.
+    """The technologies that War Room knows, indexed once: read as they were compiled, or made anew.
 
     Raises:
-        WarRoomError: a pattern file is not what it should be.
+        WarRoomError: a file of the knowledge is not what it should be.
     """
-    # Imported here: it brings tempfile, zipfile and more, which no other way through this module needs.
-    from importlib.resources import files
-
-    folder = files("warroom_mcp.analyzer").joinpath("technologies")
-    sources = sorted(
-        (
-            (entry.name, entry.read_text("utf-8"))
-            for entry in folder.iterdir()
-            if entry.name.endswith(".toml")
-        ),
-    )
-    return index(technology for name, text in sources for technology in parse(name, text))
+    shapes = compiled_part("shapes")
+    filing = compiled_part("sieve")
+    if isinstance(shapes, list) and isinstance(filing, dict):
+        made = (
+            Shape(Kind(kind), technology, expression, tuple(map(tuple, groups)), bool(crosses))
+            for kind, technology, expression, groups, crosses in shapes
+        )
+        return _indexed(known_technologies(), made, filing)
+    return index(known_technologies())
 
 
-def parse(source: str, text: str) -> tuple[Technology, ...]:
-    """The technologies of one pattern file; `source` is its name for messages.
-
-    Raises:
-        WarRoomError: it is no TOML, or has a wrong key, type or value.
-    """
-    import tomllib
-
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _damaged(source, str(error)) from error
-    if unknown := table.keys() - {"technology"}:
-        raise _damaged(source, f"unknown tables: {', '.join(sorted(unknown))}")
-    return tuple(_technology(source, each) for each in table.get("technology", []))
+def compiled() -> dict[str, object]:
+    """What `library` needs, as values that JSON can hold: the slow part of indexing, done before."""
+    known = index(known_technologies())
+    unique = dict.fromkeys(shape for shapes in known.shapes.values() for shape in shapes)
+    return {
+        "shapes": [
+            [shape.kind.value, shape.technology, shape.expression, shape.literals, shape.crosses]
+            for shape in unique
+        ],
+        "sieve": filed({**known.literals, **known.shapes}),
+    }
 
 
-_TYPES: dict[str, type] = {"name": str, "title": str}
-_KNOWN = tuple(field.name for field in fields(Technology))
-
-
-def _technology(source: str, table: Mapping[str, Any]) -> Technology:
-    name = table.get("name")
-    where = f"{source}, {name}"
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise _damaged(source, f"not a technology name: {name!r}")
-    if unknown := table.keys() - set(_KNOWN):
-        raise _damaged(where, f"unknown keys: {', '.join(sorted(unknown))}")
-    if missing := {"title", "names", "capabilities"} - table.keys():
-        raise _damaged(where, f"missing keys: {', '.join(sorted(missing))}")
-    if not isinstance(table["title"], str) or not table["title"]:
-        raise _damaged(where, "title has to be a text")
-    lists = {key: _list(where, key, value) for key, value in table.items() if key not in _TYPES}
-    if not lists["capabilities"]:
-        raise _damaged(where, "it needs at least one capability")
-    if wrong := set(lists.get("parameters", ())) - PARAMETERS:
-        raise _damaged(where, f"unknown parameters: {', '.join(sorted(map(str, wrong)))}")
-    return Technology(name=name, title=table["title"], **lists)
-
-
-def _list(where: str, key: str, value: Any) -> tuple[Any, ...]:
-    wanted = int if key == "ports" else str
-    if not isinstance(value, list) or not all(type(item) is wanted for item in value):
-        raise _damaged(where, f"{key} has to be a list of {wanted.__name__}")
-    if not all(item if wanted is str else 0 < item < 65536 for item in value):
-        raise _damaged(where, f"{key} holds an empty text or an impossible port")
-    if len(set(value)) != len(value):
-        raise _damaged(where, f"{key} says the same thing twice")
-    return tuple(value)
-
-
-def _damaged(where: str, why: str) -> WarRoomError:
-    return WarRoomError(f"technologies/{where}: {why}", hint=_REINSTALL)
-
-
-_LITERAL_KINDS = (Kind.NAME, Kind.WORD, Kind.PORT, Kind.ENV, Kind.FILE, Kind.FRAME)
-_SHAPE_KINDS = (Kind.ERROR, Kind.WEAK, Kind.CODE)
-_EXACT_KINDS = frozenset({Kind.ENV, Kind.FRAME})
+_LITERAL_KINDS = (
+    Kind.NAME, Kind.THING, Kind.WORD, Kind.EXCEPTION, Kind.PROCESS, Kind.PORT, Kind.ENV, Kind.CONFIG,
+    Kind.FILE, Kind.FRAME,
+)  # fmt: skip
+_SHAPE_KINDS = (Kind.ERROR, Kind.WEAK, Kind.CODE, Kind.LAYOUT, Kind.TASK, Kind.AGAINST)
+_EXACT_KINDS = frozenset({Kind.ENV, Kind.FRAME, Kind.EXCEPTION})
 
 
 def index(technologies: Iterable[Technology]) -> Library:
@@ -203,21 +122,28 @@ def index(technologies: Iterable[Technology]) -> Library:
     Raises:
         WarRoomError: two technologies have the same name.
     """
+    known = tuple(technologies)
+    return _indexed(known, [shape for each in known for shape in _shapes(each)], None)
+
+
+def _indexed(
+    technologies: Iterable[Technology], made: Iterable[Shape], filing: Mapping[str, Sequence[str]] | None
+) -> Library:
     known: dict[str, Technology] = {}
     literals: dict[str, list[Literal]] = {}
-    shapes: dict[str, list[Shape]] = {}
     ports: dict[int, list[str]] = {}
     for technology in technologies:
         if technology.name in known:
-            raise _damaged(technology.name, "two technologies have this name")
+            raise damaged(technology.name, "two technologies have this name")
         known[technology.name] = technology
         for literal in _literals(technology):
             literals.setdefault(literal.text.lower(), []).append(literal)
-        for shape in _shapes(technology):
-            for key in shape.literals[0] if shape.literals else ("",):
-                shapes.setdefault(key, []).append(shape)
         for port in technology.ports:
             ports.setdefault(port, []).append(technology.name)
+    shapes: dict[str, list[Shape]] = {}
+    for shape in made:
+        for key in shape.literals[0] if shape.literals else ("",):
+            shapes.setdefault(key, []).append(shape)
     loose = tuple(shapes.pop("", ()))
     spoken = {name: each.name for each in known.values() for name in (*each.names, each.name)}
     return Library(
@@ -227,7 +153,7 @@ def index(technologies: Iterable[Technology]) -> Library:
         loose,
         _frozen(ports),
         spoken,
-        Sieve({**literals, **shapes}),
+        Sieve(filing or filed({**literals, **shapes})),
     )
 
 
@@ -246,6 +172,15 @@ def _shapes(technology: Technology) -> Iterator[Shape]:
         for expression in technology.patterns(kind):
             crosses = _LINE_END.search(_OTHER_THAN.sub("", expression)) is not None
             yield Shape(kind, technology.name, expression, required(expression), crosses)
+
+
+_ESCAPED = re.compile(r"\\([^\w])")
+_SPECIAL = re.compile(r"[.^$*+?{}\[\]|()\\]")
+
+
+@cache
+def _plain(expression: str) -> str:
+    return "" if _SPECIAL.search(_ESCAPED.sub("", expression)) else _ESCAPED.sub(r"\1", expression).lower()
 
 
 @cache

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from warroom_mcp.analyzer.subject import Subject
-from warroom_mcp.models import Need, SearchPlan
+from warroom_mcp.analyzer.subject import BLANK, Subject
+from warroom_mcp.models import Need, ProblemKind, SearchPlan
 
 MAX_QUERIES = 6
 
@@ -79,7 +79,21 @@ def keywords(needs: Sequence[Need], generic: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*words, *generic]))
 
 
-def search_plan(needs: Sequence[Need], generic: Sequence[str]) -> SearchPlan:
+# A request longer than this is a text with a request in it: its beginning and its end say what is asked.
+_REQUEST = 1_200
+
+
+def requests_of(subject: Subject, kind: ProblemKind, needs: Sequence[Need]) -> tuple[str, ...]:
+    """What to look for by its words: a request itself, and a failure that no technology is known for."""
+    if kind is ProblemKind.NOTHING or (kind is ProblemKind.FAILURE and needs):
+        return ()
+    text = subject.masked.replace(BLANK, " ").strip()
+    if len(text) > _REQUEST:
+        text = f"{text[: _REQUEST // 2]} {text[-_REQUEST // 2 :]}"
+    return (text,) if text else ()
+
+
+def search_plan(needs: Sequence[Need], generic: Sequence[str], requests: tuple[str, ...] = ()) -> SearchPlan:
     """The plan for the catalog: each need by name and with its main capability, at most six queries."""
     queries = [
         query for need in needs for query in (need.technology, f"{need.technology} {need.capabilities[0]}")
@@ -88,4 +102,4 @@ def search_plan(needs: Sequence[Need], generic: Sequence[str]) -> SearchPlan:
         names = [need.technology for need in needs]
         queries = names + [query for query in queries if " " in query]
     queries += generic
-    return SearchPlan(keywords(needs, generic), tuple(dict.fromkeys(queries))[:MAX_QUERIES])
+    return SearchPlan(keywords(needs, generic), tuple(dict.fromkeys(queries))[:MAX_QUERIES], requests)

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from warroom_mcp.analyzer import contexts
-from warroom_mcp.analyzer.patterns import RUNTIMES, Kind, Library, Literal, Shape
+from warroom_mcp.analyzer.events import Events, events_of
+from warroom_mcp.analyzer.patterns import Library, Literal, Shape
 from warroom_mcp.analyzer.subject import Subject
+from warroom_mcp.knowledge import Kind, Role
 
 # How likely it is that a text with one such piece of evidence is about the technology.
 WEIGHTS = {
@@ -19,11 +21,20 @@ WEIGHTS = {
     Kind.PORT: 0.7,
     Kind.WORD: 0.3,
     Kind.WEAK: 0.3,
+    Kind.THING: 0.62,
+    Kind.EXCEPTION: 0.85,
+    Kind.LAYOUT: 0.7,
+    Kind.PROCESS: 0.6,
+    Kind.CONFIG: 0.6,
+    Kind.TASK: 0.75,
+    Kind.AGAINST: 0.0,
 }
 # A word that is also ordinary English, in a technical context or beside other evidence.
 SURE_WORD = 0.7
 # Ports that everything listens on.
-_COMMON_PORTS = frozenset({22, 25, 53, 80, 443, 3000, 5000, 8000, 8080, 8443, 8888, 9000})
+_COMMON_PORTS = frozenset(
+    {22, 25, 53, 80, 443, 3000, 3001, 4000, 4200, 5000, 5173, 8000, 8080, 8081, 8443, 8888, 9000, 9999}
+)
 _COMMON_PORT = 0.3
 
 # A compiler speaks of someone's own code, which no server mends.
@@ -39,7 +50,8 @@ _BEFORE, _BEHIND = 400, 800
 
 _SMALL = 32 * 1024
 
-_EDGE = re.compile(r"[a-z0-9]")
+# Letters of scripts that part words by spaces; in the others particles follow a name directly.
+_EDGE = re.compile(r"[a-z0-9\u00c0-\u024f\u0400-\u04ff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +66,18 @@ class Hit:
     key: str
 
 
-def find_hits(subject: Subject, library: Library) -> list[Hit]:
-    """All evidence in the text, in its order, at most 16 places of each piece."""
+def find_hits(subject: Subject, library: Library, *, asked: bool = False) -> list[Hit]:
+    """All evidence in the text, in its order, at most 16 places of each piece.
+
+    What one handles with a technology (pods, invoices) counts where something is `asked` for; what fails
+    counts most where a log tells of the failure.
+    """
     present = library.sieve.candidates(subject.lowered)
     hits = list(_literal_hits(subject, library, present))
     hits += _shape_hits(subject, library, present)
     hits = _raise_words(_without_parts(hits))
+    hits = _shared_things(hits) if asked else [*_faint_things(hits)]
+    hits = _less_aside(hits, events_of(subject))
     return sorted(hits, key=lambda hit: (hit.start, hit.end, hit.technology, hit.kind, hit.key))
 
 
@@ -106,9 +124,13 @@ def _weigh(subject: Subject, literal: Literal, start: int, end: int, library: Li
         return 0.0
     weight = WEIGHTS[literal.kind]
     if literal.kind is Kind.FRAME:
-        return weight
+        return 0.0 if _EDGE.match(subject.lowered[start - 1 : start] if start else "") else weight
+    if literal.kind is Kind.PROCESS and not contexts.is_process(subject, start, end):
+        return 0.0
     if literal.kind is Kind.PORT:
         return _port_weight(subject, int(literal.text), start, end, library)
+    if literal.kind is Kind.THING and subject.lowered[end : end + 1] == "s":
+        end += 1
     if not _stands_alone(subject.lowered, start, end):
         camel = literal.kind is Kind.NAME and _begins_camel_case(subject.masked, start, end)
         return weight * 0.67 if camel else 0.0
@@ -140,7 +162,7 @@ def _port_weight(subject: Subject, port: int, start: int, end: int, library: Lib
 
 
 def _stands_alone(lowered: str, start: int, end: int) -> bool:
-    """Whether no ASCII letter or digit runs on; other scripts write their particles right behind a name."""
+    """Whether no letter or digit runs on, in scripts that part their words."""
     inside = lowered[start:end]
     return not (
         (_EDGE.match(inside[0]) and _EDGE.match(lowered[start - 1 : start] if start else ""))
@@ -172,7 +194,7 @@ def _shape_hits(subject: Subject, library: Library, present: Sequence[str]) -> l
             near, wide = _windows(subject, needle, wide=any(shape.crosses for shape in shapes))
             for shape in shapes:
                 windows.setdefault(shape, []).extend(wide if shape.crosses else near)
-    return [hit for shape, where in windows.items() for hit in _matches(subject, shape, where)]
+    return [hit for shape, where in windows.items() for hit in _matches(subject, library, shape, where)]
 
 
 def _worth_trying(subject: Subject, shape: Shape) -> bool:
@@ -189,20 +211,34 @@ def _windows(subject: Subject, needle: str, *, wide: bool) -> tuple[list[tuple[i
     return near, _merged(far)
 
 
-def _matches(subject: Subject, shape: Shape, windows: list[tuple[int, int]]) -> Iterator[Hit]:
+def _matches(
+    subject: Subject, library: Library, shape: Shape, windows: list[tuple[int, int]]
+) -> Iterator[Hit]:
     found: list[Hit] = []
     for start, end in _merged(windows):
         if not shape.may_match(subject.lowered[start:end]):
             continue
-        for match in shape.compiled().finditer(subject.masked, start, end):
+        for first, last in _occurrences(subject, shape, start, end):
             weight = WEIGHTS[shape.kind]
-            if shape.technology in RUNTIMES and contexts.is_compiled(subject, *match.span()):
+            if library.is_a(shape.technology, Role.RUNTIME) and contexts.is_compiled(subject, first, last):
                 weight *= _COMPILER_SHARE
-            found.append(Hit(shape.kind, shape.technology, *match.span(), weight, match[0].lower()))
+            found.append(Hit(shape.kind, shape.technology, first, last, weight, subject.lowered[first:last]))
             if len(found) >= _MAX_TRIES:
                 break
     yield from found[:_FIRST_PLACES]
     yield from found[max(_FIRST_PLACES, len(found) - _LAST_PLACES) :]
+
+
+def _occurrences(subject: Subject, shape: Shape, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where a shape matches; a plain text is looked for as one, since compiling costs more than that."""
+    if plain := shape.plain:
+        at = subject.lowered.find(plain, start, end)
+        while at >= 0:
+            yield at, at + len(plain)
+            at = subject.lowered.find(plain, at + len(plain), end)
+    else:
+        for match in shape.compiled().finditer(subject.masked, start, end):
+            yield match.span()
 
 
 def _merged(windows: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -225,7 +261,7 @@ def _without_parts(hits: list[Hit]) -> list[Hit]:
     open_hits: list[Hit] = []
     for hit in sorted(hits, key=lambda each: (each.start, -each.end, -each.weight, each.kind)):
         open_hits = [each for each in open_hits if each.end > hit.start]
-        if not any(_covers(each, hit) for each in open_hits):
+        if hit.kind is Kind.AGAINST or not any(_covers(each, hit) for each in open_hits):
             kept.append(hit)
             open_hits.append(hit)
     return kept
@@ -248,5 +284,51 @@ def _raise_words(hits: list[Hit]) -> list[Hit]:
         Hit(hit.kind, hit.technology, hit.start, hit.end, SURE_WORD, hit.key)
         if hit.kind is Kind.WORD and hit.technology in others
         else hit
+        for hit in hits
+    ]
+
+
+# What a thing of the trade proves in a text that is no request.
+_FAINT = 0.15
+
+
+def _faint_things(hits: list[Hit]) -> Iterator[Hit]:
+    for hit in hits:
+        yield replace(hit, weight=_FAINT) if hit.kind is Kind.THING else hit
+
+
+def _shared_things(hits: list[Hit]) -> list[Hit]:
+    """A thing that several technologies handle proves less for each of them."""
+    owners: dict[tuple[int, int], set[str]] = {}
+    for hit in hits:
+        if hit.kind is Kind.THING:
+            owners.setdefault((hit.start, hit.end), set()).add(hit.technology)
+    return [
+        replace(hit, weight=hit.weight / len(owners[hit.start, hit.end]) ** 0.35)
+        if hit.kind is Kind.THING
+        else hit
+        for hit in hits
+    ]
+
+
+# What is only seen in passing in the lines that report no failure.
+_IN_PASSING = frozenset(
+    {
+        Kind.NAME,
+        Kind.WORD,
+        Kind.THING,
+        Kind.LAYOUT,
+        Kind.PROCESS,
+        Kind.FILE,
+        Kind.CONFIG,
+        Kind.PORT,
+        Kind.WEAK,
+    }
+)
+
+
+def _less_aside(hits: list[Hit], events: Events) -> list[Hit]:
+    return [
+        replace(hit, weight=hit.weight * events.share(hit.start)) if hit.kind in _IN_PASSING else hit
         for hit in hits
     ]

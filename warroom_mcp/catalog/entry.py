@@ -6,6 +6,7 @@ arguments and launcher variables are never taken.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 
 from warroom_mcp.addresses import is_acceptable, split_url
@@ -42,7 +43,7 @@ _REMOTES = {"streamable-http": PackageKind.HTTP, "sse": PackageKind.SSE}
 _META = "io.modelcontextprotocol.registry/official"
 
 
-def read_entry(item: object, *, loopback: bool = False) -> tuple[Candidate, ...]:
+def read_entry(item: object, *, loopback: bool = False, source: str = "registry") -> tuple[Candidate, ...]:
     """The candidates of one item of a server list, the one to prefer first; none when it is unusable.
 
     Installable packages come before remote ones, because they can be checked. `loopback` accepts remote
@@ -55,7 +56,8 @@ def read_entry(item: object, *, loopback: bool = False) -> tuple[Candidate, ...]
     if status == "deleted" or not isinstance(name, str) or not _NAME.match(name):
         return ()
     packages = [*_packages(server), *_remotes(server, loopback=loopback)]
-    return tuple(_candidates(server, name, packages, _deprecation(status, meta), _updated(meta)))
+    found = _candidates(server, name, packages, _deprecation(status, meta), _updated(meta))
+    return tuple(replace(candidate, sources=(source,)) for candidate in found)
 
 
 def _candidates(
@@ -80,7 +82,6 @@ def _candidates(
                 repository=repository,
                 updated=updated,
                 deprecated=deprecated,
-                sources=("registry",),
             )
 
 
@@ -125,7 +126,7 @@ def _package(item: object) -> Package | None:
         version=version,
         integrity=integrity,
         arguments=arguments,
-        inputs=(*_variables(wire.field(item, "environmentVariables")), *inputs),
+        inputs=(*read_inputs(wire.field(item, "environmentVariables")), *inputs),
     )
 
 
@@ -150,7 +151,8 @@ def _remotes(server: object, *, loopback: bool) -> Iterator[Package]:
 # --- inputs ------------------------------------------------------------------------------------
 
 
-def _variables(items: object) -> Iterator[PackageInput]:
+def read_inputs(items: object) -> Iterator[PackageInput]:
+    """The environment variables that a server is told to take, without those that change what is run."""
     for item in wire.listing(items, 60):
         name = wire.field(item, "name")
         if isinstance(name, str) and _VARIABLE.match(name) and not _LAUNCHER.match(name):

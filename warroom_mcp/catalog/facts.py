@@ -12,7 +12,7 @@ class PackageFacts:
 
     `updated` is the day of the newest release. `starts` is false when the package offers nothing to run;
     `executable` names what to run when there is a choice. `mcp_name` is the registry entry that the
-    package says it belongs to.
+    package says it belongs to, `keywords` are its own and the names of what it can start.
     """
 
     version: str
@@ -24,6 +24,7 @@ class PackageFacts:
     executable: str | None = None
     starts: bool = True
     description: str = ""
+    keywords: tuple[str, ...] = ()
 
 
 def with_facts(candidate: Candidate, facts: PackageFacts) -> Candidate:

@@ -1,33 +1,35 @@
-"""The catalog itself: asks all sources at once under one deadline, and makes one ranked list of it.
+"""The catalog itself: what its index holds, and where that is not enough, what live sources answer.
 
 A source that is slow, down or broken is named in the answer with its reason; it never costs the others.
+What a live source has answered is kept in the index, so that it is found without it the next time.
 """
 
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
 from warroom_mcp.catalog.cache import AnswerCache
+from warroom_mcp.catalog.choosing import choose, covered, in_turns, is_enough, tells, united
+from warroom_mcp.catalog.claims import confirmed
 from warroom_mcp.catalog.enrich import PackageRegistry, enrich, weekly_downloads
 from warroom_mcp.catalog.facts import pinned
 from warroom_mcp.catalog.identity import Identity, read_id
+from warroom_mcp.catalog.index import CatalogIndex, indexed
+from warroom_mcp.catalog.local import Ranked, index_query, rank_for_need
 from warroom_mcp.catalog.merge import merge
 from warroom_mcp.catalog.origin import confirm
-from warroom_mcp.catalog.ranking import rank
+from warroom_mcp.catalog.resolve import check, late, served, within
 from warroom_mcp.catalog.scoring import score
 from warroom_mcp.catalog.source import Found, Query, Source
-from warroom_mcp.errors import (
-    IntegrityMismatch,
-    NoExecutable,
-    PackageNotFound,
-    SourceUnavailable,
-    UnknownCandidate,
-)
+from warroom_mcp.catalog.stock import Stock
+from warroom_mcp.errors import NotConfirmed, SourceUnavailable, UnknownCandidate
+from warroom_mcp.listing import ListedTool, Listing, SourceStatus
 from warroom_mcp.models import (
     Candidate,
     FindResult,
@@ -41,13 +43,12 @@ from warroom_mcp.models import (
 if TYPE_CHECKING:
     import httpx2
 
-    from warroom_mcp.catalog.facts import PackageFacts
     from warroom_mcp.catalog.sources.registry import RegistrySource
+    from warroom_mcp.catalog.sync import Progress, Registry, Synced
     from warroom_mcp.catalog.web import Web
     from warroom_mcp.settings import Settings
 
 _logger = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 # Of the deadline, sources may take so much; the rest is for facts on the best candidates.
 _SOURCES_SHARE = 0.75
@@ -55,7 +56,9 @@ _SOURCES_SHARE = 0.75
 _ENRICHED = 8
 # Candidates of earlier answers that a later look-up finds again, with the parameters of their need.
 _REMEMBERED = 1000
-_MAX_LIMIT = 100
+_MAX_LIMIT = 1000
+# So many listings of each need are looked at, at least.
+_DEPTH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,57 +75,107 @@ class _Places:
 class Catalog:
     """Finds, looks up and resolves MCP servers.
 
-    `sources` replaces the default ones (curated, registry, npm) in searches and look-ups; facts of
-    packages still come from the npm registry and PyPI of the settings. `transport` replaces the network.
+    `sources` replaces the live ones (registry, npm) in searches and look-ups; facts of packages still
+    come from the npm registry and PyPI of the settings. Without `curated` the servers that come with War
+    Room are left out. `transport` replaces the network. `secret`
+    gives the value of a reference such as `env:NAME`.
     """
 
     def __init__(
         self,
         settings: "Settings",
         cache: AnswerCache,
+        index: CatalogIndex,
         *,
         sources: Sequence[Source] | None = None,
+        curated: bool = True,
         transport: "httpx2.AsyncBaseTransport | None" = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        secret: Callable[[str], str] | None = None,
     ) -> None:
+        self._secret = secret
         self._settings = settings
         self._cache = cache
+        self._index = index
         self._given = sources
         self._transport = transport
         self._clock = clock
         self._made: _Places | None = None
         self._seen: OrderedDict[str, Candidate] = OrderedDict()
+        self.stock = Stock(settings, index, clock, curated=curated)
 
     async def aclose(self) -> None:
         """Close the connections; the catalog opens new ones when it is used again."""
         made, self._made = self._made, None
         if made is not None:
             await made.web.aclose()
+        await self._index.aclose()
 
     # --- find ------------------------------------------------------------------------------------
 
     async def find(self, needs: Sequence[Need], plan: SearchPlan, *, limit: int = 5) -> FindResult:
-        """The best candidates for the needs, or for the plan's words without needs, best first.
+        """The best candidates for the needs and the plan's requests, best first.
 
-        Never raises for a source: its report says what became of it. Takes at most
-        `settings.find_deadline` seconds.
+        Live sources are asked when the index alone is not enough. Never raises for a source: its report
+        says what became of it. Takes at most `settings.find_deadline` seconds.
         """
         limit = min(max(0, limit), _MAX_LIMIT)
         started = anyio.current_time()
-        deadline = self._settings.find_deadline
-        query = _query(needs, plan)
-        answers = await self._search(query, deadline * _SOURCES_SHARE)
-        merged = merge(candidate for candidates, _ in answers for candidate in candidates)
-        today = self._clock().date()
-        best = rank(merged, needs, plan, limit=max(limit, _ENRICHED), today=today)[:_ENRICHED]
-        left = deadline - (anyio.current_time() - started)
-        enriched = await enrich(best, self._places().packages, seconds=left)
-        known = {one.id: one for one in merged} | {one.id: one for one in enriched}
-        ranked = rank(tuple(known.values()), needs, plan, limit=limit, today=today)
-        self._remember(ranked)
-        return FindResult(ranked, tuple(report for _, report in answers))
+        reports = await self.stock.fill()
+        lists = await self._ranked(needs, plan, limit)
+        if not self._settings.offline and not is_enough(lists, needs):
+            reports += await self._ask_live(needs, plan, self._settings.find_deadline * _SOURCES_SHARE)
+            lists = await self._ranked(needs, plan, limit)
+        spare = 0 if self._settings.offline else _ENRICHED
+        chosen = choose(lists, needs, limit + spare, today=self._clock().date())
+        left = self._settings.find_deadline - (anyio.current_time() - started)
+        chosen = await self._with_facts(chosen, limit, seconds=left)
+        self._remember(chosen)
+        return FindResult(chosen, tuple(reports), *covered(chosen, lists, needs))
 
-    async def _search(self, query: Query, seconds: float) -> list[tuple[Sequence[Candidate], SourceReport]]:
+    async def _ranked(
+        self, needs: Sequence[Need], plan: SearchPlan, limit: int
+    ) -> dict[str | None, list[Ranked]]:
+        """What the index holds for each need, the surest first, and under None for the plan's requests."""
+        ordered = sorted(needs, key=lambda need: -need.confidence)
+        query = index_query(ordered, plan.requests, limit=max(_DEPTH, limit + _ENRICHED))
+        answer = await self._index.search(query)
+        worded = united(answer, plan.requests)
+        lists: dict[str | None, list[Ranked]] = {
+            need.technology: rank_for_need(answer, need, worded) for need in ordered
+        }
+        if tells(worded, ordered):
+            lists[None] = worded
+        return lists
+
+    async def _with_facts(
+        self,
+        chosen: tuple[Candidate, ...],
+        limit: int,
+        *,
+        seconds: float,
+    ) -> tuple[Candidate, ...]:
+        """The candidates with what package registries say of the best, which may change their order."""
+        if self._settings.offline:
+            return chosen[:limit]
+        today = self._clock().date()
+        best = await enrich(chosen[:_ENRICHED], self._places().packages, seconds=seconds)
+        return in_turns(best, chosen[_ENRICHED:], today=today)[:limit]
+
+    async def _ask_live(self, needs: Sequence[Need], plan: SearchPlan, seconds: float) -> list[SourceReport]:
+        """Ask the live sources and keep what they answer in the index."""
+        today = self._clock().date()
+        reports: list[SourceReport] = []
+        for source, (candidates, report) in await self._search(_query(needs, plan), seconds):
+            reports.append(report)
+            listings = [indexed(_listing(one), today) for one in candidates]
+            if listings:
+                await self._index.put(source.name, listings)
+        return reports
+
+    async def _search(
+        self, query: Query, seconds: float
+    ) -> list[tuple[Source, tuple[Sequence[Candidate], SourceReport]]]:
         sources = self._places().searched
         answers: dict[int, tuple[Sequence[Candidate], SourceReport]] = {}
 
@@ -132,7 +185,69 @@ class Catalog:
         async with anyio.create_task_group() as group:
             for index, source in enumerate(sources):
                 group.start_soon(ask, index, source)
-        return [answers[index] for index in range(len(sources))]
+        return [(source, answers[index]) for index, source in enumerate(sources)]
+
+    async def sync(
+        self, *, whole: bool = False, on_progress: "Progress" = lambda name, seen: None
+    ) -> tuple["Synced", ...]:
+        """Bring the copies of all registries up to date, one after the other."""
+        from warroom_mcp.catalog.sync import Sync
+
+        syncing = Sync(self._places().web, self._index, self._clock)
+        return tuple(
+            [
+                await syncing.run(registry, whole=whole, on_progress=on_progress)
+                for registry in self._registries()
+            ]
+        )
+
+    async def copies(self) -> tuple[SourceStatus, ...]:
+        """How the copy of each registry stands, also of one that was never made."""
+        told = {status.name: status for status in await self._index.sources()}
+        names = ("registry", *self._settings.catalog_registries)
+        return tuple(told.get(name, SourceStatus(name)) for name in names)
+
+    async def export(self, path: Path) -> int:
+        """Write the index to a file; how many listings it holds.
+
+        Raises:
+            InvalidInput: the file cannot be written.
+        """
+        from warroom_mcp.catalog.snapshot import export_index
+
+        return await export_index(self._index, path, self._clock())
+
+    async def import_(self, path: Path) -> tuple[SourceStatus, ...]:
+        """Read a file that `export` wrote into the index.
+
+        Raises:
+            InvalidInput: it is no such file.
+        """
+        from warroom_mcp.catalog.snapshot import import_index
+
+        told = await import_index(self._index, path, self._clock().date())
+        return tuple(status for status in await self._index.sources() if status.name in told)
+
+    def _registries(self) -> "list[Registry]":
+        from warroom_mcp.catalog.sync import Registry
+
+        private = self._settings.catalog_registries
+        return [
+            Registry("registry", self._settings.mcp_registry_url),
+            *(
+                Registry(name, one.url, self._secret(one.token) if one.token and self._secret else None)
+                for name, one in private.items()
+            ),
+        ]
+
+    async def tools_of(self, candidates: Sequence[Candidate]) -> Mapping[str, tuple[ListedTool, ...]]:
+        """The tools that catalogs tell of some candidates, by candidate id."""
+        return await self._index.tools([candidate.id for candidate in candidates])
+
+    async def sources(self) -> tuple[SourceStatus, ...]:
+        """What the index holds of each source."""
+        await self.stock.fill()
+        return await self._index.sources()
 
     # --- lookup ----------------------------------------------------------------------------------
 
@@ -147,6 +262,7 @@ class Catalog:
         if (seen := self._seen.get(str(identity))) is not None:
             return seen
         found, failures = await self._look_up(identity)
+        found += await self._index.lookup(str(identity))
         if not found:
             raise _nobody(identity, failures)
         merged = merge(found)
@@ -156,6 +272,7 @@ class Catalog:
         return candidate
 
     async def _look_up(self, identity: Identity) -> tuple[list[Candidate], dict[str, SourceUnavailable]]:
+        await self.stock.fill()
         places = self._places()
         sources = {source.name: source for source in (*places.package_sources, *places.searched)}
         found: list[Candidate] = []
@@ -168,7 +285,7 @@ class Catalog:
             except SourceUnavailable as error:
                 failures[source.name] = error
             except TimeoutError:
-                failures[source.name] = _late(source.name, self._settings.find_deadline)
+                failures[source.name] = late(source.name, self._settings.find_deadline)
             else:
                 found.extend([candidate] if candidate is not None else [])
 
@@ -194,6 +311,7 @@ class Catalog:
         are not asked. A PyPI package without exactly one wheel for all platforms has no integrity.
 
         Raises:
+            NotConfirmed: the package does not show that it is the listed server, or there is no package.
             PackageNotFound: the package registry does not serve it.
             NoExecutable: the package offers nothing to start.
             IntegrityMismatch: the version is served with another integrity than the candidate has.
@@ -201,10 +319,13 @@ class Catalog:
         """
         registry = self._places().packages.get(candidate.package.kind)
         if registry is None:
+            _refuse_unconfirmed(candidate)
             return candidate
         seconds = self._settings.find_deadline
-        facts = await _within(seconds, registry.name, _served(candidate, registry))
-        _check(candidate, facts)
+        facts = await within(seconds, registry.name, served(candidate, registry))
+        candidate = confirmed(candidate, facts)
+        _refuse_unconfirmed(candidate)
+        check(candidate, facts)
         resolved = pinned(candidate, facts)
         entry, weekly = await self._second_opinion(resolved, registry, facts.mcp_name)
         resolved = confirm(replace(resolved, weekly_downloads=weekly), facts.mcp_name, entry)
@@ -249,15 +370,9 @@ class Catalog:
         web = Web(self._settings, self._cache, transport=self._transport, clock=self._clock)
         npm, pypi = NpmSource(self._settings, web), PypiSource(self._settings, web)
         registry = RegistrySource(self._settings, web)
-        searched = tuple(self._given) if self._given is not None else (_curated(), registry, npm)
+        searched = tuple(self._given) if self._given is not None else (registry, npm)
         packages: dict[PackageKind, PackageRegistry] = {PackageKind.NPM: npm, PackageKind.PYPI: pypi}
         return _Places(web, searched, registry, packages, (npm, pypi))
-
-
-def _curated() -> Source:
-    from warroom_mcp.catalog.sources.curated import CuratedSource
-
-    return CuratedSource()
 
 
 def _query(needs: Sequence[Need], plan: SearchPlan) -> Query:
@@ -275,7 +390,7 @@ async def _ask(source: Source, query: Query, seconds: float) -> tuple[Sequence[C
     except SourceUnavailable as error:
         return (), _down(source.name, _reason(error))
     except TimeoutError:
-        return (), _down(source.name, _reason(_late(source.name, seconds)))
+        return (), _down(source.name, _reason(late(source.name, seconds)))
     except Exception as error:
         _logger.exception("the source %s failed", source.name)
         return (), _down(source.name, f"failed inside ({type(error).__name__})")
@@ -291,11 +406,6 @@ def _reason(error: SourceUnavailable) -> str:
     return str(error.details.get("reason") or error.message)
 
 
-def _late(name: str, seconds: float) -> SourceUnavailable:
-    reason = f"timed out after {seconds:.1f} s"
-    return SourceUnavailable(f"{name} {reason}.", details={"reason": reason, "service": name})
-
-
 def _nobody(
     identity: Identity, failures: dict[str, SourceUnavailable]
 ) -> UnknownCandidate | SourceUnavailable:
@@ -308,32 +418,14 @@ def _nobody(
     return UnknownCandidate(f"No source knows {identity}.")
 
 
-async def _within(seconds: float, name: str, work: Awaitable[_T]) -> _T:
-    try:
-        with anyio.fail_after(seconds):
-            return await work
-    except TimeoutError as error:
-        raise _late(name, seconds) from error
+def _listing(candidate: Candidate) -> Listing:
+    tools = tuple(ListedTool(name) for name in candidate.tools)
+    return Listing(candidate.id, candidate, tools, candidate.capabilities)
 
 
-async def _served(candidate: Candidate, registry: PackageRegistry) -> "PackageFacts":
-    """The facts of the candidate's version, or of the latest where that may take its place."""
-    package = candidate.package
-    facts = await registry.facts(package.identifier, package.version)
-    if facts is None and package.version is not None and package.integrity is None:
-        facts = await registry.facts(package.identifier)
-    if facts is None:
-        version = f" {package.version}" if package.version else ""
-        raise PackageNotFound(f"{registry.name} does not serve {package.identifier}{version}.")
-    return facts
-
-
-def _check(candidate: Candidate, facts: "PackageFacts") -> None:
-    if not facts.starts:
-        raise NoExecutable(f"{candidate.package.identifier} {facts.version} offers nothing to start.")
-    expected = candidate.package.integrity
-    if expected is not None and facts.integrity is not None and expected != facts.integrity:
-        raise IntegrityMismatch(
-            f"{candidate.package.identifier} {facts.version} is served with another integrity than approved.",
-            details={"expected": expected, "served": facts.integrity},
+def _refuse_unconfirmed(candidate: Candidate) -> None:
+    if candidate.unconfirmed:
+        raise NotConfirmed(
+            f"{candidate.name} is not started: {candidate.unconfirmed}.",
+            details={"candidate_id": candidate.id, "repository": candidate.repository},
         )

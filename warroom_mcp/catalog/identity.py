@@ -53,8 +53,8 @@ def read_id(candidate_id: str) -> Identity:
 
 def identify(package: Package) -> str | None:
     """The candidate id of a package, or None when its name breaks the rules of its registry."""
-    scheme = _SCHEMES[package.kind]
-    name = normal_name(scheme, package.identifier)
+    scheme = _SCHEMES.get(package.kind)
+    name = normal_name(scheme, package.identifier) if scheme else None
     return None if name is None else f"{scheme}:{name}"
 
 

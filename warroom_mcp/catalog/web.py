@@ -31,6 +31,8 @@ _logger = logging.getLogger(__name__)
 # Requests at once to one host: more are not polite, fewer make eight look-ups slow.
 _PER_HOST = 6
 _ATTEMPTS = 3
+# A copy of a whole registry is worth more patience than an answer that somebody waits for.
+_PATIENT_ATTEMPTS = 8
 _MAX_HOPS = 3
 # A service that could not be reached or asked for patience is left alone for so long (seconds).
 _REST, _LONGEST_REST = 30.0, 300.0
@@ -52,6 +54,24 @@ class Answer:
     value: object
     age: float | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What is asked for: with `missing`, 404 and 410 mean that there is no such thing."""
+
+    url: str
+    missing: bool = False
+    token: str | None = None
+    seconds: float | None = None
+
+    def headers(self, target: str) -> dict[str, str]:
+        """The headers for one hop; a token is for the host that it was meant for, and no other."""
+        headers = {"Accept": "application/json"}
+        own, other = split_url(self.url), split_url(target)
+        if self.token and own and other and (own.scheme, own.netloc) == (other.scheme, other.netloc):
+            headers["Authorization"] = f"Bearer {self.token}"
+        return headers
 
 
 class _Unusable(SourceUnavailable):
@@ -112,7 +132,7 @@ class Web:
         if kept is not None and (kept.age or 0.0) <= self._settings.cache_seconds:
             return Answer(kept.value)
         try:
-            answer = await self._fetch(service, url, missing=missing)
+            answer = await self._fetch(service, _Ask(url, missing=missing))
         except _Unusable as failure:
             self._note(service, failure)
             if kept is None:
@@ -123,6 +143,20 @@ class Web:
         value = reduce(answer)
         await self._remember(url, value)
         return Answer(value)
+
+    async def fetch(self, service: str, url: str, *, token: str | None = None, seconds: float) -> object:
+        """The JSON document at a URL, from the place itself and kept nowhere.
+
+        `token` is sent as a bearer token, to that host only; `seconds` bound all attempts together.
+
+        Raises:
+            SourceUnavailable: no usable answer.
+        """
+        try:
+            return await self._fetch(service, _Ask(url, token=token, seconds=seconds))
+        except _Unusable as failure:
+            self._note(service, failure)
+            raise
 
     # --- the cache -------------------------------------------------------------------------------
 
@@ -161,15 +195,16 @@ class Web:
             raise _Unusable(service, reason)
         self._resting.pop(service, None)
 
-    def _end(self) -> float:
+    def _end(self, seconds: float | None) -> float:
         """When to give up, a little before the caller does, so that an old answer can still be served."""
         now = anyio.current_time()
-        budget = min(self._settings.find_deadline, anyio.current_effective_deadline() - now)
+        longest = self._settings.find_deadline if seconds is None else seconds
+        budget = min(longest, anyio.current_effective_deadline() - now)
         return now + max(0.01, budget - min(0.25, budget / 10))
 
-    async def _fetch(self, service: str, url: str, *, missing: bool) -> object | None:
+    async def _fetch(self, service: str, ask: "_Ask") -> object | None:
         self._check_rest(service)
-        end = self._end()
+        end = self._end(ask.seconds)
 
         def again(error: Exception) -> bool | float:
             if not isinstance(error, _Unusable) or not error.again:
@@ -181,23 +216,24 @@ class Web:
 
         retries = stamina.retry_context(
             on=again,
-            attempts=_ATTEMPTS,
+            attempts=_ATTEMPTS if ask.seconds is None else _PATIENT_ATTEMPTS,
             timeout=max(0.01, end - anyio.current_time()),
             wait_initial=0.2,
-            wait_max=2.0,
+            wait_max=2.0 if ask.seconds is None else ask.seconds / 4,
             wait_jitter=0.3,
         )
         async for attempt in retries:
             with attempt:
-                return await self._attempt(service, url, end, missing=missing)
+                return await self._attempt(service, ask, end)
         raise _Unusable(service, "gave no answer")
 
-    async def _attempt(self, service: str, url: str, end: float, *, missing: bool) -> object | None:
-        seconds = max(0.01, min(end - anyio.current_time(), self._settings.find_deadline / 2))
+    async def _attempt(self, service: str, ask: "_Ask", end: float) -> object | None:
+        longest = self._settings.find_deadline / 2 if ask.seconds is None else ask.seconds / 3
+        seconds = max(0.01, min(end - anyio.current_time(), longest))
         late = _Unusable(service, f"timed out after {_shown(seconds)}", again=True)
         with anyio.move_on_after(seconds):
             try:
-                return await self._ask(service, url, missing=missing)
+                return await self._ask(service, ask)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 raise _Unusable(service, "cannot be reached", rest=True) from error
             except httpx2.TimeoutException as error:
@@ -208,15 +244,15 @@ class Web:
                 raise _Unusable(service, "broke its answer off") from error
         raise late
 
-    async def _ask(self, service: str, url: str, *, missing: bool) -> object | None:
-        target = url
+    async def _ask(self, service: str, ask: "_Ask") -> object | None:
+        target = ask.url
         for _ in range(_MAX_HOPS + 1):
             async with (
                 self._limiter(target),
-                self._open().stream("GET", target, headers={"Accept": "application/json"}) as response,
+                self._open().stream("GET", target, headers=ask.headers(target)) as response,
             ):
                 if response.status_code not in _REDIRECTS:
-                    return await self._accept(service, response, missing=missing)
+                    return await self._accept(service, response, missing=ask.missing)
                 target = _next_hop(service, target, response.headers.get("location", ""))
         raise _Unusable(service, "redirects in circles")
 

@@ -58,15 +58,21 @@ def count(value: object) -> int | None:
     return min(value, 10**12)
 
 
-def day(value: object) -> date | None:
-    """The day of an ISO 8601 time, in UTC, or None."""
+def moment(value: object) -> datetime | None:
+    """An ISO 8601 time in UTC, or None; one without a zone is taken as UTC."""
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:
-        moment = datetime.fromisoformat(value)
-        return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
+        told = datetime.fromisoformat(value)
+        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def day(value: object) -> date | None:
+    """The day of an ISO 8601 time, in UTC, or None."""
+    told = moment(value)
+    return told.date() if told else None
 
 
 def version(value: object) -> str | None:

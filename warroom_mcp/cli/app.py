@@ -93,13 +93,20 @@ def solve(problem: Problem, auto_approve: AutoApprove = False, json: Json = Fals
 
 
 @app.command()
-def analyze(problem: Problem, json: Json = False) -> None:
+def analyze(
+    problem: Problem,
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Let a model read it too, where the setting deep_analysis allows it."),
+    ] = False,
+    json: Json = False,
+) -> None:
     """Read a problem and show what it needs; starts nothing."""
     from warroom_mcp.cli import preparing, problems, running
 
     async def work(session: running.Session) -> running.Outcome:
         text = preparing.read_problem(problem, session.settings.max_problem_bytes)
-        return await problems.analyze(session, text)
+        return await problems.analyze(session, text, deep=deep)
 
     running.run(work, as_json=json)
 
@@ -124,14 +131,73 @@ def demo(json: Json = False) -> None:
 
 @app.command()
 def find(
-    query: Annotated[list[str], typer.Argument(metavar="QUERY...", help="Words, or an error line.")],
+    query: Annotated[
+        list[str] | None, typer.Argument(metavar="[QUERY]...", help="Words, or an error line.")
+    ] = None,
+    step: Annotated[
+        list[str] | None, typer.Option("--step", metavar="TEXT", help="One step of a task; give it again.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=50, help="How many candidates.")] = 5,
     json: Json = False,
 ) -> None:
-    """Rank the MCP servers for some words, with reasons."""
+    """Rank the MCP servers for some words, with reasons.
+
+    A task of several steps is searched for with --step, once for each: the answer names the smallest set
+    of servers that covers all of them.
+    """
     from warroom_mcp.cli import problems, running
 
-    running.run(lambda session: problems.find(session, " ".join(query), limit), as_json=json)
+    if not query and not step:
+        raise typer.BadParameter("give words, or a --step for each step of a task", param_hint="QUERY")
+    if step:
+        queries = [*([" ".join(query)] if query else []), *step]
+        running.run(lambda session: problems.find_for_steps(session, queries, limit), as_json=json)
+    running.run(lambda session: problems.find(session, " ".join(query or ()), limit), as_json=json)
+
+
+catalogs = typer.Typer(no_args_is_help=True, help="The local copies of the catalogs.")
+app.add_typer(catalogs, name="catalog")
+
+
+@catalogs.command("sync")
+def catalog_sync(
+    whole: Annotated[
+        bool, typer.Option("--all", help="Walk through everything, not only what changed.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Copy the MCP registries of the settings to this machine.
+
+    The first time brings everything, later ones what changed since. One that is cut off goes on from
+    where it was.
+    """
+    from warroom_mcp.cli import catalog, running
+
+    running.run(lambda session: catalog.sync(session, whole=whole), as_json=json)
+
+
+@catalogs.command("status")
+def catalog_status(json: Json = False) -> None:
+    """Show what there is of each source, and how old it is."""
+    from warroom_mcp.cli import catalog, running
+
+    running.run(catalog.status, as_json=json)
+
+
+@catalogs.command("export")
+def catalog_export(file: Annotated[Path, typer.Argument(metavar="FILE")], json: Json = False) -> None:
+    """Write the copies to a file, for machines without internet."""
+    from warroom_mcp.cli import catalog, running
+
+    running.run(lambda session: catalog.export(session, file), as_json=json)
+
+
+@catalogs.command("import")
+def catalog_import(file: Annotated[Path, typer.Argument(metavar="FILE")], json: Json = False) -> None:
+    """Read a file that `warroom catalog export` wrote, in the place of what is here."""
+    from warroom_mcp.cli import catalog, running
+
+    running.run(lambda session: catalog.import_(session, file), as_json=json)
 
 
 @app.command()

@@ -11,15 +11,25 @@ if TYPE_CHECKING:
     from warroom_mcp.warroom import Incident
 
 
-async def analyze(session: Session, problem: str | bytes) -> Outcome:
+async def analyze(session: Session, problem: str | bytes, *, deep: bool = False) -> Outcome:
     """What the problem says."""
-    return Outcome(shapes.analysis(await session.war_room.analyze_problem(problem)), views.analysis)
+    analysis = await session.war_room.analyze_problem(problem, deep=deep)
+    return Outcome(shapes.analysis(analysis), views.analysis)
 
 
 async def find(session: Session, query: str, limit: int) -> Outcome:
     """Which servers there are for some words; 1 when there is none."""
-    answer = shapes.found(await session.war_room.find_servers(query, limit=limit))
-    return Outcome(answer, views.found, failing.OK if answer["candidates"] else failing.FAILED)
+    analysis = await session.war_room.finding.known(query, None)
+    found = await session.war_room.find_for(analysis, limit)
+    answer = {**shapes.found(found), "why_nothing": analysis.why_nothing or None}
+    good = answer["candidates"] or analysis.why_nothing
+    return Outcome(answer, views.found, failing.OK if good else failing.FAILED)
+
+
+async def find_for_steps(session: Session, queries: list[str], limit: int) -> Outcome:
+    """Which servers there are for each step of a task; 1 when there is none for any."""
+    answer = shapes.steps(await session.war_room.find_for_steps(queries, limit=limit))
+    return Outcome(answer, views.steps, failing.OK if answer["cover"] else failing.FAILED)
 
 
 async def solve(session: Session, problem: str | bytes, *, auto_approve: bool) -> Outcome:

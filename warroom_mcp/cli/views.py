@@ -41,9 +41,13 @@ def _cell(value: object) -> str:
 
 def analysis(answer: Answer) -> Lines:
     """Needs, then signals with their evidence."""
-    yield line(f"problem {answer['problem_id']}, severity {answer['severity']}")
+    yield line(f"problem {answer['problem_id']}, a {answer['kind']}, severity {answer['severity']}")
     if answer["secrets_redacted"]:
         yield line(f"{answer['secrets_redacted']} secrets were taken out of the text")
+    yield from (line(note, _DIM) for note in answer["notes"])
+    if answer["why_nothing"]:
+        yield line(f"No server is needed: {answer['why_nothing']}.")
+        return
     if not answer["needs"]:
         yield line("No technology speaks in this text.")
         return
@@ -65,7 +69,9 @@ def analysis(answer: Answer) -> Lines:
 def found(answer: Answer) -> Lines:
     """Candidates with their scores, the reasons of the best, and the sources that were not fresh."""
     candidates = answer["candidates"]
-    if not candidates:
+    if answer.get("why_nothing"):
+        yield line(f"No server is needed: {answer['why_nothing']}.")
+    elif not candidates:
         yield line("Nothing fits. Search with other words, or name the technology.")
     else:
         yield table(
@@ -84,8 +90,85 @@ def found(answer: Answer) -> Lines:
         )
         yield line(f"why {candidates[0]['candidate_id']}:", _DIM)
         yield from (line(f"  {why}", _DIM) for why in candidates[0]["why"])
-        yield line(f"next: warroom add {candidates[0]['candidate_id']}")
+        if len(answer["cover"]) > 1:
+            yield line(f"together for all needs: {', '.join(answer['cover'])}")
+        if answer["not_covered"]:
+            yield line(f"not covered: {', '.join(answer['not_covered'])}", _BAD)
+        able = [c["candidate_id"] for c in candidates if not c["unconfirmed"]]
+        yield line(f"next: warroom add {able[0]}" if able else "None of these can be started as they are.")
     yield from _sources(answer)
+
+
+def steps(answer: Answer) -> Lines:
+    """The best candidates of each step, then the set that covers all of them."""
+    yield table(
+        ("step", "candidates"),
+        [
+            (
+                step["query"],
+                step["why_nothing"] or [c["candidate_id"] for c in step["candidates"][:3]] or "none",
+            )
+            for step in answer["steps"]
+        ],
+    )
+    yield line(f"together: {', '.join(answer['cover']) or 'nothing'}")
+    if answer["not_covered"]:
+        yield line(f"not covered: {', '.join(answer['not_covered'])}", _BAD)
+    yield from _sources(answer)
+
+
+def synced(answer: Answer) -> Lines:
+    """What each sync did, and why one was cut off."""
+    yield table(
+        ("source", "seen", "removed", "pages", "kind", "seconds"),
+        [
+            (
+                row["source"],
+                f"{row['seen']:,}",
+                row["removed"],
+                row["pages"],
+                "whole" if row["whole"] else "changes",
+                row["seconds"],
+            )
+            for row in answer["synced"]
+        ],
+    )
+    for row in answer["synced"]:
+        if row["reason"]:
+            yield line(
+                f"{row['source']} was cut off: {row['reason']}. The next sync goes on from there.", _BAD
+            )
+
+
+def catalog(answer: Answer) -> Lines:
+    """What there is of each source, and how old it is."""
+    yield table(
+        ("source", "servers", "age", "state"),
+        [
+            (row["source"], f"{row['servers']:,}", _aged(row["age_seconds"]), _state(row))
+            for row in answer["catalog"]
+        ],
+    )
+
+
+def exported(answer: Answer) -> Lines:
+    """How many servers were written, and where."""
+    yield line(f"{answer['servers']:,} servers written to {answer['file']}")
+
+
+def _aged(seconds: int | None) -> str:
+    if seconds is None:
+        return "-"
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    if row["reason"]:
+        return f"cut off: {row['reason']}"
+    return "a sync was cut off" if row["cut_off"] else "complete" if row["synced"] else "answers of searches"
 
 
 def incident(answer: Answer) -> Lines:
@@ -249,6 +332,8 @@ def _about(candidate: Answer) -> str:
     if candidate["deprecated"]:
         heir = f"; use {candidate['heir']}" if candidate["heir"] else ""
         return f"deprecated: {candidate['deprecated']}{heir}"
+    if candidate["unconfirmed"]:
+        return f"unconfirmed: {candidate['unconfirmed']}"
     return str(candidate["description"])[:160]
 
 

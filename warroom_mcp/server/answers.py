@@ -12,12 +12,15 @@ from typing import Any
 from warroom_mcp import shapes
 from warroom_mcp.adding import Added
 from warroom_mcp.errors import WarRoomError
+from warroom_mcp.finding import Offered, Steps
 from warroom_mcp.hosts.route import Route
 from warroom_mcp.models import (
     Analysis,
+    Candidate,
     FindResult,
     Proposal,
     ServerStatus,
+    SourceReport,
     SourceState,
 )
 from warroom_mcp.toolbox import Exposed, first_line
@@ -58,15 +61,54 @@ def analysis(value: Analysis) -> dict[str, Any]:
     return _lean({**shape, "signals": shape["signals"][:_MAX_SIGNALS]})
 
 
-def found(value: FindResult) -> dict[str, Any]:
-    """Ranked candidates, and the sources that did not answer."""
+def found(value: FindResult, analysis: Analysis | None = None) -> dict[str, Any]:
+    """Ranked candidates, the smallest set that covers all needs, and the sources that did not answer."""
+    if analysis is not None and analysis.why_nothing:
+        return {"candidates": [], "next": f"No server is needed: {analysis.why_nothing}."}
+    several = len({c.need for c in value.candidates if c.need}) > 1
     return {
         "candidates": [_lean(shapes.candidate(c)) for c in value.candidates],
-        **_sources(value),
+        **_lean({"cover": list(value.cover) if several else [], "not_covered": list(value.uncovered)}),
+        **_sources(value.sources),
         "next": "Call add_server with a candidate_id."
         if value.candidates
         else "Nothing fits. Search with other words, or name the technology.",
     }
+
+
+def steps(value: Steps) -> dict[str, Any]:
+    """The candidates of each step in short, and the smallest set for all steps in full."""
+    return {
+        "steps": [
+            _lean(
+                {
+                    "query": step.query,
+                    "why_nothing": step.analysis.why_nothing,
+                    "candidates": [_short(c) for c in step.found.candidates],
+                }
+            )
+            for step in value.steps
+        ],
+        "cover": [_lean(shapes.candidate(c)) for c in value.cover],
+        **_lean({"not_covered": list(value.uncovered)}),
+        **_sources(value.sources),
+        "next": "Call add_server with each candidate_id of the cover."
+        if value.cover
+        else "Nothing fits any step. Use other words, or name the technologies.",
+    }
+
+
+def _short(value: Candidate) -> dict[str, Any]:
+    return _lean(
+        {
+            "candidate_id": value.id,
+            "description": value.description[:120],
+            "score": value.score.total,
+            "for": value.need,
+            "unconfirmed": value.unconfirmed,
+            "deprecated": value.deprecated,
+        }
+    )
 
 
 def added(value: Added, ways: Reach) -> dict[str, Any]:
@@ -89,7 +131,7 @@ def incident(value: Incident, ways: Reach) -> dict[str, Any]:
         **_lean({key: shape[key] for key in kept}),
         "ready": [added(item, ways) for item in value.added],
         **_lean({"other_candidates": _others(value)}),
-        **_sources(value.found),
+        **_sources(value.found.sources),
         "next": _next(value),
     }
 
@@ -104,8 +146,13 @@ def servers(values: Sequence[ServerStatus]) -> dict[str, Any]:
     return {"servers": [_lean(shapes.server(v)) for v in values]}
 
 
-def tools(query: str, matches: Sequence[Exposed], all_tools: Sequence[Exposed]) -> dict[str, Any]:
-    """Tools found; when nothing matched, what was searched and what there is."""
+def tools(
+    queries: Sequence[str],
+    matches: Sequence[Exposed],
+    all_tools: Sequence[Exposed],
+    offered: Sequence[Offered] = (),
+) -> dict[str, Any]:
+    """Tools found; when nothing matched, what was searched, what there is, and what could be added."""
     if matches:
         cards, named = tool_cards(matches)
         return {"tools": cards, **({"more_tools": named} if named else {}), "call_with": "use_tool"}
@@ -113,9 +160,12 @@ def tools(query: str, matches: Sequence[Exposed], all_tools: Sequence[Exposed]) 
     return {
         "tools": [],
         "searched": f"{len(all_tools)} tools of {len(names)} servers ({', '.join(names) or 'none added'})",
-        "next": "Use other words, or call find_servers to add a server.",
+        **_lean({"could_be_added": [_lean(shapes.offered(one)) for one in offered]}),
+        "next": "Call add_server with a candidate_id of could_be_added, or use other words."
+        if offered
+        else "Use other words, or call find_servers to add a server.",
         "available": [tool.name for tool in all_tools[:40]],
-        "query": query,
+        "query": queries[0] if len(queries) == 1 else list(queries),
     }
 
 
@@ -171,13 +221,15 @@ def _next(value: Incident) -> str:
         return f"A person has to approve: {value.waiting[0].error.hint}"
     if value.added:
         return "Use the tools of the ready servers to look into the problem."
+    if value.analysis.why_nothing:
+        return f"No server is needed: {value.analysis.why_nothing}."
     if not value.analysis.needs:
         return "No technology speaks in this text; no server is needed, or name the technology."
     return "No server became ready: see `failed` for the reasons, and try another candidate."
 
 
-def _sources(value: FindResult) -> dict[str, Any]:
-    late = [shapes.source(s) for s in value.sources if s.state is not SourceState.OK]
+def _sources(reports: Sequence[SourceReport]) -> dict[str, Any]:
+    late = [shapes.source(s) for s in reports if s.state is not SourceState.OK]
     return _lean({"sources_not_fresh": [_lean(row) for row in late]})
 
 

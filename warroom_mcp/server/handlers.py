@@ -68,17 +68,21 @@ class OwnTools:
         return answers.result(answers.analysis(await self._war_room.analyze_problem(given.problem)))
 
     async def _find_servers(self, caller: Caller, given: tools.FindServers) -> Result:
-        found = await self._war_room.find_servers(
-            given.query or None, problem_id=given.problem_id or None, limit=given.limit
-        )
-        return answers.result(answers.found(found))
+        if isinstance(given.query, list):
+            steps = await self._war_room.find_for_steps(given.query, limit=given.limit)
+            return answers.result(answers.steps(steps))
+        analysis = await self._war_room.finding.known(given.query or None, given.problem_id or None)
+        found = await self._war_room.find_for(analysis, given.limit)
+        return answers.result(answers.found(found, analysis))
 
     async def _list_servers(self, caller: Caller, given: tools.ListServers) -> Result:
         return answers.result(answers.servers(await self._war_room.list_servers()))
 
     async def _find_tools(self, caller: Caller, given: tools.FindTools) -> Result:
-        matches = await self._war_room.find_tools(given.query, given.limit)
-        return answers.result(answers.tools(given.query, matches, self._war_room.toolbox.tools()))
+        queries = given.query if isinstance(given.query, list) else [given.query]
+        matches = await self._war_room.find_tools(queries, given.limit)
+        offered = () if matches else await self._war_room.finding.offered_tools(queries, given.limit)
+        return answers.result(answers.tools(queries, matches, self._war_room.toolbox.tools(), offered))
 
     # --- tools that change what is there -----------------------------------------------------
 

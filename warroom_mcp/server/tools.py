@@ -43,9 +43,10 @@ their evidence, needs, keywords, severity and a search plan."""
 
 class FindServers(_Arguments):
     """Rank the MCP servers that would help, with a score of 100 (origin 40, downloads 25, last updated 20, \
-match 15), trust level and what each needs. Give a query or the problem_id of an analysed problem."""
+match 15), trust level and what each needs. Give the problem_id of an analysed problem or a query: for a \
+task of several steps a list, one short query a step, which finds more and answers with a covering set."""
 
-    query: str = Field("", description="What is needed, in a few words.")
+    query: str | list[str] = Field("", description="What is needed, in a few words; a list has a step each.")
     problem_id: str = ""
     limit: int = Field(5, ge=1, le=20)
 
@@ -74,9 +75,10 @@ class RemoveServer(_Arguments):
 
 
 class FindTools(_Arguments):
-    """Search the tools of the added servers; answers with schemas."""
+    """Search the tools of the added servers, with schemas for the first; where none fits, tools of servers \
+that could be added. For a task of several steps give a list, one short query a step."""
 
-    query: str
+    query: str | list[str]
     limit: int = Field(8, ge=1, le=50)
 
 

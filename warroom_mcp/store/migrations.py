@@ -15,6 +15,20 @@ class Migration:
     statements: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The tables of one kind of database: the mark that its files carry, its steps, and how it is opened.
+
+    `synchronous` is SQLite's: FULL for what must survive a loss of power, NORMAL for what can be made anew.
+    `mapped` bytes of the file are read through memory.
+    """
+
+    mark: int
+    steps: tuple[Migration, ...]
+    synchronous: str = "FULL"
+    mapped: int = 0
+
+
 # `seq` counts up with every write, so that "oldest" never depends on a clock; `body` comes last,
 # so that adding up `size` does not read it.
 MIGRATIONS: tuple[Migration, ...] = (
@@ -47,21 +61,24 @@ MIGRATIONS: tuple[Migration, ...] = (
 )
 
 
+STATE = Schema(APPLICATION_ID, MIGRATIONS)
+
+
 def version(connection: sqlite3.Connection) -> int:
     """How many steps the database has taken."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(connection: sqlite3.Connection, schema: Schema) -> None:
     """Take the missing steps; to be called inside a write transaction, which makes them all or none."""
-    for step in MIGRATIONS[version(connection) :]:
+    for step in schema.steps[version(connection) :]:
         for statement in step.statements:
             connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    connection.execute(f"PRAGMA application_id = {schema.mark}")
+    connection.execute(f"PRAGMA user_version = {len(schema.steps)}")
 
 
-def is_own(connection: sqlite3.Connection) -> bool:
+def is_own(connection: sqlite3.Connection, schema: Schema) -> bool:
     """Whether the database is this program's, or empty and free to become so."""
     # One snapshot: between two looks, another process of this program may make the tables.
     connection.execute("BEGIN")
@@ -71,4 +88,4 @@ def is_own(connection: sqlite3.Connection) -> bool:
         free = mark == 0 and tables == 0 and version(connection) == 0
     finally:
         connection.execute("ROLLBACK")
-    return mark == APPLICATION_ID or free
+    return mark == schema.mark or free

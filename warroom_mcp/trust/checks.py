@@ -60,6 +60,12 @@ def _name(candidate: Candidate) -> Check | None:
     return Check("name", Outcome.PASS, f"{package.identifier} is well formed")
 
 
+def _claim(candidate: Candidate) -> Check | None:
+    if not candidate.unconfirmed:
+        return None
+    return Check("claim", Outcome.FAIL, candidate.unconfirmed)
+
+
 def _version(candidate: Candidate) -> Check | None:
     package = candidate.package
     if package.remote:
@@ -74,6 +80,8 @@ def _integrity(candidate: Candidate) -> Check | None:
     package = candidate.package
     if package.remote:
         return Check("integrity", Outcome.UNKNOWN, "it runs elsewhere: what it runs can change at any time")
+    if package.kind is PackageKind.SOURCE:
+        return None
     digest = _digest_of(package) if package.kind is PackageKind.OCI else package.integrity
     if digest is None:
         return Check("integrity", Outcome.UNKNOWN, "the registry gave no digest of the content")
@@ -127,6 +135,7 @@ def _plan(candidate: Candidate, plan: LaunchPlan) -> Check:
 
 CHECKS: tuple[Callable[[Candidate], Check | None], ...] = (
     _name,
+    _claim,
     _version,
     _integrity,
     _lifetime,

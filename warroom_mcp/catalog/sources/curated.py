@@ -16,13 +16,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from warroom_mcp.catalog.identity import identify
-from warroom_mcp.catalog.source import Found, Query
-from warroom_mcp.catalog.vocabulary import names_of, phrase, words
 from warroom_mcp.errors import SourceUnavailable
 from warroom_mcp.models import Candidate, InputPlace, Origin, Package, PackageInput, PackageKind
 from warroom_mcp.packages import read_image
 
-__all__ = ["PARAMETERS", "CuratedSource", "check_curated", "load_curated", "parse_curated"]
+__all__ = ["PARAMETERS", "check_curated", "load_curated", "parse_curated"]
 
 PARAMETERS = frozenset(
     {"host", "port", "database", "user", "container", "namespace", "bucket", "region", "url", "path"}
@@ -33,16 +31,8 @@ _DAMAGED = "The installation is damaged: install War Room again."
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _PASSWORD_IN_URL = re.compile(r"://[^/?#@\s:]*:[^/?#@\s]+@")
 _KINDS = {"npm": PackageKind.NPM, "pypi": PackageKind.PYPI, "oci": PackageKind.OCI}
-# Words of incident texts that stand in many descriptions: two of them together still say nothing.
-_EVERYDAY = words(
-    [
-        "incident error errors failed failure cannot connect connection refused timeout read list show get",
-        "find what which when where why how not one own its are was can out into has have data account",
-    ]
-)
-
-# Steps of closeness, farther apart than a description of 240 characters has words.
-_CAPABLE, _NAMED, _NEEDED = 200, 1000, 2000
+NAME = "curated"
+"""What this source is called in a candidate's sources."""
 
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=20)]
 _Canonical = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
@@ -161,7 +151,7 @@ class _Server(_Strict):
             deprecated=self.deprecated,
             heir=self.heir,
             tools=self.tools,
-            sources=(CuratedSource.name,),
+            sources=(NAME,),
         )
 
 
@@ -223,67 +213,6 @@ def load_curated() -> tuple[Candidate, ...]:
     )
     check_curated(loaded)
     return loaded
-
-
-class CuratedSource:
-    """The servers that came with War Room: always there, no network."""
-
-    name = "curated"
-
-    async def search(self, query: Query) -> Found:
-        """The entries that have to do with the query, live and closest first, at most `query.limit`.
-
-        Raises:
-            SourceUnavailable: the shipped data is damaged.
-        """
-        asked = _Asked(query)
-        found = [(asked.closeness(candidate), candidate) for candidate in load_curated()]
-        best = max((closeness for closeness, _ in found), default=0)
-        # Where an entry of a need is found, those that the words also name are beside the point; where
-        # one is named, those that only share a capability with it are.
-        least = next((step for step in (_NEEDED, _NAMED) if best >= step), 1)
-        relevant = [pair for pair in found if pair[0] >= least]
-        relevant.sort(key=lambda pair: (bool(pair[1].deprecated), -pair[0]))
-        return Found(tuple(candidate for _, candidate in relevant[: max(0, query.limit)]))
-
-    async def lookup(self, candidate_id: str) -> Candidate | None:
-        """The entry of that id.
-
-        Raises:
-            SourceUnavailable: the shipped data is damaged.
-        """
-        return next((one for one in load_curated() if one.id == candidate_id), None)
-
-
-class _Asked:
-    """A query, read once for all entries."""
-
-    def __init__(self, query: Query) -> None:
-        self._technologies = {name for one in query.technologies for name in names_of(one)}
-        texts = (*query.keywords, *query.texts)
-        said = words(texts)
-        self._names = {name for one in said for name in names_of(one)}
-        self._phrases = f" {' '.join(phrase(text) for text in texts)} "
-        self._words = said - _EVERYDAY
-
-    def closeness(self, candidate: Candidate) -> int:
-        """0 when the entry has nothing to do with the query; otherwise the larger the closer.
-
-        A technology of the needs counts most, then one in the words. Capabilities and words of the
-        description only count in a query without a need: "database" would bring all other databases.
-        """
-        own = {phrase(one) for one in (*candidate.technologies, candidate.name)}
-        if own & self._technologies:
-            return _NEEDED + len(words([candidate.description]) & self._words)
-        if own & self._names or any(f" {one} " in self._phrases for one in own):
-            return _NAMED + len(words([candidate.description]) & self._words)
-        if self._technologies:
-            return 0
-        capabilities = words(candidate.capabilities) & self._words
-        if capabilities:
-            return _CAPABLE + len(capabilities)
-        shared = words([candidate.title, candidate.description]) & self._words
-        return len(shared) if len(shared) >= 2 else 0
 
 
 def _first_problem(error: ValidationError, tables: Mapping[str, object]) -> str:

@@ -12,7 +12,6 @@ from warroom_mcp.catalog import wire
 from warroom_mcp.catalog.entry import read_entry
 from warroom_mcp.catalog.identity import Identity, read_id
 from warroom_mcp.catalog.source import Found, Query
-from warroom_mcp.catalog.vocabulary import COMMON_WORDS, names_of
 from warroom_mcp.errors import SourceUnavailable
 from warroom_mcp.models import Candidate
 from warroom_mcp.settings import Settings
@@ -24,6 +23,39 @@ _PAGE = 100
 _MAX_PAGES = 3
 _MAX_TERMS = 6
 _SERVICE = "the MCP registry"
+# Words that every MCP server's name may have: they tell nothing apart.
+_COMMON = frozenset(
+    {
+        "a",
+        "ai",
+        "an",
+        "and",
+        "api",
+        "by",
+        "client",
+        "for",
+        "from",
+        "in",
+        "integration",
+        "mcp",
+        "of",
+        "on",
+        "or",
+    }
+    | {
+        "modelcontextprotocol",
+        "server",
+        "servers",
+        "service",
+        "the",
+        "to",
+        "tool",
+        "tools",
+        "using",
+        "via",
+        "with",
+    }
+)
 
 
 class RegistrySource:
@@ -140,11 +172,11 @@ class _Walk:
 
 
 def search_terms(query: Query) -> tuple[str, ...]:
-    """The words to look for in names: technologies and their other names, then keywords."""
-    terms = [name.replace(" ", "-") for one in query.technologies for name in names_of(one)[:2]]
+    """The words to look for in names: technologies, then keywords."""
+    terms = list(query.technologies)
     terms += [word.lower() for word in query.keywords]
     terms += [word for text in query.texts for word in text.lower().split()]
-    telling = (term for term in terms if 2 < len(term) <= 60 and term not in COMMON_WORDS)
+    telling = (term for term in terms if 2 < len(term) <= 60 and term not in _COMMON)
     return tuple(dict.fromkeys(telling))[:_MAX_TERMS]
 
 
@@ -157,5 +189,5 @@ def lookup_term(identity: Identity) -> str | None:
     else:
         name = name.split("@sha256", 1)[0]
         name = name.rsplit("/", 1)[-1].split(":", 1)[0]
-    telling = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word not in COMMON_WORDS]
+    telling = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word not in _COMMON]
     return max(telling, key=len, default="") or None

@@ -34,6 +34,7 @@ from warroom_mcp.errors import (
 )
 from warroom_mcp.events import Events
 from warroom_mcp.finding import Finding, Steps
+from warroom_mcp.loops import name_asyncio
 from warroom_mcp.manager import Manager
 from warroom_mcp.manager.install import Installer
 from warroom_mcp.manager.kept import FILE_AND_SERVERS, NOT_ADDED, telling_kept
@@ -139,6 +140,7 @@ class AsyncWarRoom:
         self._brought: Mapping[str, Any] = {"extensions": {}}
 
     async def __aenter__(self) -> Self:
+        name_asyncio()
         await self._manager.__aenter__()
         return self
 

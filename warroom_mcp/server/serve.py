@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio import to_thread
 
+from warroom_mcp.loops import name_asyncio
 from warroom_mcp.server.front import Front, is_empty
 from warroom_mcp.server.stdio import HostPipes
 from warroom_mcp.wire.codec import RpcError, value_of
@@ -37,6 +38,7 @@ async def serve_stdio(home: str, make: MakeGateway) -> None:
 
     `home` is the state directory; `make` is called, in a thread, when the gateway is first needed.
     """
+    name_asyncio()
     over, wanted = asyncio.Event(), asyncio.Event()
     _on_signals(over.set)
     front: Front

@@ -73,10 +73,13 @@ def united(answer: IndexAnswer, requests: Sequence[str]) -> list[Ranked]:
 
 
 def is_enough(lists: Mapping[str | None, Sequence[Ranked]], needs: Sequence[Need]) -> bool:
-    """Whether the index alone has enough to choose from for every need."""
+    """Whether the index alone has enough to choose from for every need: what merely helps does not count."""
     return bool(needs) and all(
         sum(
-            each.relevance >= _WELL and not each.hit.deprecated and each.hit.starts
+            each.relevance >= _WELL
+            and need.technology in each.hit.covers
+            and not each.hit.deprecated
+            and each.hit.starts
             for each in lists[need.technology]
         )
         >= _ENOUGH

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -231,11 +232,13 @@ class Catalog:
     def _registries(self) -> "list[Registry]":
         from warroom_mcp.catalog.sync import Registry
 
-        private = self._settings.catalog_registries
+        private, secret = self._settings.catalog_registries, self._secret
         return [
             Registry("registry", self._settings.mcp_registry_url),
             *(
-                Registry(name, one.url, self._secret(one.token) if one.token and self._secret else None)
+                Registry(
+                    name, one.url, partial(self._secret, one.token) if one.token and self._secret else None
+                )
                 for name, one in private.items()
             ),
         ]

@@ -232,7 +232,7 @@ class Catalog:
     def _registries(self) -> "list[Registry]":
         from warroom_mcp.catalog.sync import Registry
 
-        private, secret = self._settings.catalog_registries, self._secret
+        private = self._settings.catalog_registries
         return [
             Registry("registry", self._settings.mcp_registry_url),
             *(

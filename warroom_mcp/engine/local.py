@@ -19,6 +19,7 @@ from warroom_mcp.engine import reaper
 from warroom_mcp.engine.orphans import end_orphans, new_marker
 from warroom_mcp.engine.watch import Watchdog
 from warroom_mcp.errors import StartFailed
+from warroom_mcp.loops import name_asyncio
 
 TAIL_BYTES = 16 * 1024
 REAP_DEADLINE = 2.0
@@ -79,6 +80,7 @@ class LocalEngine:
     async def _open(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> "_Pipes":
         if not argv:
             raise ValueError("there is nothing to start")
+        name_asyncio()  # what reads the pipes starts tasks
         _, pipes = await asyncio.get_running_loop().subprocess_exec(
             _Pipes,
             *argv,

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 from msgspec import Raw
 
 from warroom_mcp.errors import CallTimeout, ChildGone, ChildProtocolError, WarRoomError
+from warroom_mcp.loops import name_asyncio
 from warroom_mcp.manager.child import LONGEST_CALL, Child
 from warroom_mcp.manager.entry import uncertain
 from warroom_mcp.server import asked
@@ -202,6 +203,7 @@ class Relay:
         call.deadline = min(self.clock() + self._seconds, longest)
 
     def _sweep(self) -> None:
+        name_asyncio()
         now = self.clock()
         late = [call for flying in self._flying.values() for call in flying if call.deadline < now]
         for call in late:

@@ -146,3 +146,16 @@ def test_the_last_lines_of_a_long_log_are_read_like_the_first() -> None:
     assert {"host": "10.9.9.9", "port": "6379"}.items() <= analysis.needs[0].parameters.items()
     assert analysis.needs[1].parameters == {"database": "billing"}
     assert len(analysis.signals) <= 200
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("vault", {"vault"}),
+        ("Consul and postgres", {"consul", "postgres"}),
+        ("chef, puppet/salt", {"chef", "puppet", "salt"}),
+        ("the consul met a chef", set()),
+    ],
+)
+def test_ordinary_words_are_names_where_nothing_else_is_written(text: str, names: set[str]) -> None:
+    assert {need.technology for need in analyze(text).needs} == names

@@ -123,7 +123,12 @@ async def test_a_package_that_cannot_be_started_is_refused_before_anyone_is_aske
         async with connected("handshake", home, env=offline) as host:
             answer = await host.own("handle_incident", problem=ETCD)
             codes = {failed["candidate_id"]: told(failed)["code"] for failed in answer["failed"]}
-            assert codes == {library.id: "no_executable", "npm:mcp-etcd-gone": "package_not_found"}
+            assert codes.items() >= {
+                (library.id, "no_executable"),
+                ("npm:mcp-etcd-gone", "package_not_found"),
+            }
+            # What merely helps with etcd is tried after it, and is not served here either.
+            assert set(codes.values()) == {"no_executable", "package_not_found"}
             assert answer["not_covered"] == ["etcd"]
             assert host.cards == []
 

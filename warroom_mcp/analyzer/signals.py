@@ -75,7 +75,7 @@ def find_hits(subject: Subject, library: Library, *, asked: bool = False) -> lis
     present = library.sieve.candidates(subject.lowered)
     hits = list(_literal_hits(subject, library, present))
     hits += _shape_hits(subject, library, present)
-    hits = _raise_words(_without_parts(hits))
+    hits = _raise_words(subject, _without_parts(hits))
     hits = _shared_things(hits) if asked else [*_faint_things(hits)]
     hits = _less_aside(hits, events_of(subject))
     return sorted(hits, key=lambda hit: (hit.start, hit.end, hit.technology, hit.kind, hit.key))
@@ -277,9 +277,27 @@ def _covers(outer: Hit, inner: Hit) -> bool:
     return outer.kind is Kind.NAME and inner.kind in (Kind.NAME, Kind.WORD) and not same_place
 
 
-def _raise_words(hits: list[Hit]) -> list[Hit]:
-    """A word counts as a name once other evidence speaks for its technology."""
-    others = {hit.technology for hit in hits if hit.kind is not Kind.WORD}
+# A list of names is no longer than this, and holds nothing but them and what joins them.
+_MAX_LIST = 200
+_JOINTS = re.compile(r"(?:[\s,;/+&]|\b(?:and|or|with)\b)*")
+
+
+def _is_list_of_names(subject: Subject, hits: Sequence[Hit]) -> bool:
+    """Whether somebody wrote the names of technologies and nothing else, as one does in a search box."""
+    if len(subject.lowered) > _MAX_LIST:
+        return False
+    rest, at = "", 0
+    for hit in sorted(hits, key=lambda each: each.start):
+        if hit.kind in (Kind.NAME, Kind.WORD):
+            rest += subject.lowered[at : hit.start] + " "
+            at = max(at, hit.end)
+    return at > 0 and _JOINTS.fullmatch(rest + subject.lowered[at:]) is not None
+
+
+def _raise_words(subject: Subject, hits: list[Hit]) -> list[Hit]:
+    """A word counts as a name once other evidence speaks for its technology, or in a list of names."""
+    listed = _is_list_of_names(subject, hits)
+    others = {hit.technology for hit in hits if listed or hit.kind is not Kind.WORD}
     return [
         Hit(hit.kind, hit.technology, hit.start, hit.end, SURE_WORD, hit.key)
         if hit.kind is Kind.WORD and hit.technology in others

@@ -131,6 +131,7 @@ async def test_a_sync_tells_how_far_it_is(room: Room, standin: StandInRegistry) 
         (done,) = await room.finding.sync()
     assert (done.seen, done.failure) == (7, None)
     assert [one.message for one in heard if isinstance(one, Progress)][-1] == "registry: 7 servers"
+    assert [one.fraction for one in heard if isinstance(one, Progress)][-1] == 1.0
     assert {status.name: status.listings for status in await room.finding.sources()}["registry"] == 7
 
 

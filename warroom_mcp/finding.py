@@ -214,7 +214,10 @@ class Finding:
             share = min(0.99, seen / total) if total else None
             self._events.publish(Progress(f"sync {name}", f"{name}: {seen:,} servers", share))
 
-        return await self._catalog().sync(whole=whole, on_progress=tell)
+        done = await self._catalog().sync(whole=whole, on_progress=tell)
+        for one in done:
+            self._events.publish(Progress(f"sync {one.name}", f"{one.name}: {one.seen:,} servers", 1.0))
+        return done
 
     async def sources(self) -> tuple[SourceStatus, ...]:
         """What the catalog holds of each source, and since when."""

@@ -221,3 +221,18 @@ async def test_a_source_error_without_details_tells_its_message(standin: StandIn
     catalog = catalog_of(standin.settings(), MemoryCache(), [told])
     assert reports(await find(catalog))["curated"].reason == "The shelf is empty."
     await catalog.aclose()
+
+
+async def test_what_was_asked_for_live_is_the_same_row_as_in_the_copy(
+    standin: StandInRegistry, catalog: Catalog
+) -> None:
+    stock(standin)
+    await find(catalog)
+    await catalog.sync()
+    kept = {status.name: status.listings for status in await catalog.sources()}
+    assert kept["registry"] == 2
+
+    standin.entries[0]["_meta"]["io.modelcontextprotocol.registry/official"]["status"] = "deleted"
+    await catalog.sync(whole=True)
+    kept = {status.name: status.listings for status in await catalog.sources()}
+    assert kept["registry"] == 1

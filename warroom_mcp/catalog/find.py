@@ -60,6 +60,8 @@ _REMEMBERED = 1000
 _MAX_LIMIT = 1000
 # So many listings of each need are looked at, at least.
 _DEPTH = 40
+# The public registry, searched live and copied.
+_REGISTRY = "registry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +171,9 @@ class Catalog:
         reports: list[SourceReport] = []
         for source, (candidates, report) in await self._search(_query(needs, plan), seconds):
             reports.append(report)
-            listings = [indexed(_listing(one), today) for one in candidates]
+            listings = _listings(source.name, candidates)
             if listings:
-                await self._index.put(source.name, listings)
+                await self._index.put(source.name, [indexed(each, today) for each in listings])
         return reports
 
     async def _search(
@@ -205,7 +207,7 @@ class Catalog:
     async def copies(self) -> tuple[SourceStatus, ...]:
         """How the copy of each registry stands, also of one that was never made."""
         told = {status.name: status for status in await self._index.sources()}
-        names = ("registry", *self._settings.catalog_registries)
+        names = (_REGISTRY, *self._settings.catalog_registries)
         return tuple(told.get(name, SourceStatus(name)) for name in names)
 
     async def export(self, path: Path) -> int:
@@ -234,7 +236,7 @@ class Catalog:
 
         private = self._settings.catalog_registries
         return [
-            Registry("registry", self._settings.mcp_registry_url),
+            Registry(_REGISTRY, self._settings.mcp_registry_url),
             *(
                 Registry(
                     name, one.url, partial(self._secret, one.token) if one.token and self._secret else None
@@ -421,9 +423,14 @@ def _nobody(
     return UnknownCandidate(f"No source knows {identity}.")
 
 
-def _listing(candidate: Candidate) -> Listing:
-    tools = tuple(ListedTool(name) for name in candidate.tools)
-    return Listing(candidate.id, candidate, tools, candidate.capabilities)
+def _listings(source: str, candidates: Iterable[Candidate]) -> list[Listing]:
+    """The candidates under the ids of their source: a registry has one entry a name, as in its copy."""
+    found: dict[str, Listing] = {}
+    for one in candidates:
+        listed = one.name if source == _REGISTRY else one.id
+        tools = tuple(ListedTool(name) for name in one.tools)
+        found.setdefault(listed, Listing(listed, one, tools, one.capabilities))
+    return list(found.values())
 
 
 def _refuse_unconfirmed(candidate: Candidate) -> None:

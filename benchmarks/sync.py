@@ -130,7 +130,7 @@ async def copy(url: str, home: Path, *, searches: bool) -> Row:
             during = times.setdefault("during", []) if searches else None
             if during is not None:
                 group.start_soon(_keep_searching, finder, during)
-            (done,) = await catalog.sync(whole=searches)
+            (done,) = await catalog.copies.sync(whole=searches)
             group.cancel_scope.cancel()
         if searches:
             times["after"] = [await _search(finder, number) for number in range(SEARCHES)]

@@ -214,7 +214,7 @@ class Finding:
             share = min(0.99, seen / total) if total else None
             self._events.publish(Progress(f"sync {name}", f"{name}: {seen:,} servers", share))
 
-        done = await self._catalog().sync(whole=whole, on_progress=tell)
+        done = await self._catalog().copies.sync(whole=whole, on_progress=tell)
         for one in done:
             self._events.publish(Progress(f"sync {one.name}", f"{one.name}: {one.seen:,} servers", 1.0))
         return done
@@ -229,7 +229,7 @@ class Finding:
         Raises:
             InvalidInput: the file cannot be written.
         """
-        return await self._catalog().export(path)
+        return await self._catalog().copies.export(path)
 
     async def import_(self, path: Path) -> tuple[SourceStatus, ...]:
         """Read the catalog's copies from a file that `export` wrote.
@@ -237,7 +237,7 @@ class Finding:
         Raises:
             InvalidInput: it is no such file.
         """
-        return await self._catalog().import_(path)
+        return await self._catalog().copies.import_(path)
 
     def _renew_stale(self) -> None:
         """Renew copies that are too old, behind the back of whoever asked."""
@@ -249,11 +249,11 @@ class Finding:
     async def _renew(self) -> None:
         try:
             oldest = min(
-                (_age(status) for status in await self._catalog().copies()),
+                (_age(status) for status in await self._catalog().copies.told()),
                 default=self._settings.sync_seconds,
             )
             if oldest >= self._settings.sync_seconds:
-                await self._catalog().sync()
+                await self._catalog().copies.sync()
         except WarRoomError as error:
             _logger.warning("the catalog's copies were not renewed: %s", error.message)
 

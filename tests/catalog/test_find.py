@@ -228,11 +228,11 @@ async def test_what_was_asked_for_live_is_the_same_row_as_in_the_copy(
 ) -> None:
     stock(standin)
     await find(catalog)
-    await catalog.sync()
+    await catalog.copies.sync()
     kept = {status.name: status.listings for status in await catalog.sources()}
     assert kept["registry"] == 2
 
     standin.entries[0]["_meta"]["io.modelcontextprotocol.registry/official"]["status"] = "deleted"
-    await catalog.sync(whole=True)
+    await catalog.copies.sync(whole=True)
     kept = {status.name: status.listings for status in await catalog.sources()}
     assert kept["registry"] == 1

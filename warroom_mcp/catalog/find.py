@@ -9,8 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -18,6 +16,7 @@ import anyio
 from warroom_mcp.catalog.cache import AnswerCache
 from warroom_mcp.catalog.choosing import choose, covered, in_turns, is_enough, tells, united
 from warroom_mcp.catalog.claims import confirmed
+from warroom_mcp.catalog.copies import REGISTRY, Copies
 from warroom_mcp.catalog.enrich import PackageRegistry, enrich, weekly_downloads
 from warroom_mcp.catalog.facts import pinned
 from warroom_mcp.catalog.identity import Identity, read_id
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     import httpx2
 
     from warroom_mcp.catalog.sources.registry import RegistrySource
-    from warroom_mcp.catalog.sync import Progress, Registry, Synced
     from warroom_mcp.catalog.web import Web
     from warroom_mcp.settings import Settings
 
@@ -60,8 +58,6 @@ _REMEMBERED = 1000
 _MAX_LIMIT = 1000
 # So many listings of each need are looked at, at least.
 _DEPTH = 40
-# The public registry, searched live and copied.
-_REGISTRY = "registry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +92,6 @@ class Catalog:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         secret: Callable[[str], str] | None = None,
     ) -> None:
-        self._secret = secret
         self._settings = settings
         self._cache = cache
         self._index = index
@@ -106,6 +101,7 @@ class Catalog:
         self._made: _Places | None = None
         self._seen: OrderedDict[str, Candidate] = OrderedDict()
         self.stock = Stock(settings, index, clock, curated=curated)
+        self.copies = Copies(settings, index, clock, lambda: self._places().web, secret)
 
     async def aclose(self) -> None:
         """Close the connections; the catalog opens new ones when it is used again."""
@@ -189,61 +185,6 @@ class Catalog:
             for index, source in enumerate(sources):
                 group.start_soon(ask, index, source)
         return [(source, answers[index]) for index, source in enumerate(sources)]
-
-    async def sync(
-        self, *, whole: bool = False, on_progress: "Progress" = lambda name, seen: None
-    ) -> tuple["Synced", ...]:
-        """Bring the copies of all registries up to date, one after the other."""
-        from warroom_mcp.catalog.sync import Sync
-
-        syncing = Sync(self._places().web, self._index, self._clock)
-        return tuple(
-            [
-                await syncing.run(registry, whole=whole, on_progress=on_progress)
-                for registry in self._registries()
-            ]
-        )
-
-    async def copies(self) -> tuple[SourceStatus, ...]:
-        """How the copy of each registry stands, also of one that was never made."""
-        told = {status.name: status for status in await self._index.sources()}
-        names = (_REGISTRY, *self._settings.catalog_registries)
-        return tuple(told.get(name, SourceStatus(name)) for name in names)
-
-    async def export(self, path: Path) -> int:
-        """Write the index to a file; how many listings it holds.
-
-        Raises:
-            InvalidInput: the file cannot be written.
-        """
-        from warroom_mcp.catalog.snapshot import export_index
-
-        return await export_index(self._index, path, self._clock())
-
-    async def import_(self, path: Path) -> tuple[SourceStatus, ...]:
-        """Read a file that `export` wrote into the index.
-
-        Raises:
-            InvalidInput: it is no such file.
-        """
-        from warroom_mcp.catalog.snapshot import import_index
-
-        told = await import_index(self._index, path, self._clock().date())
-        return tuple(status for status in await self._index.sources() if status.name in told)
-
-    def _registries(self) -> "list[Registry]":
-        from warroom_mcp.catalog.sync import Registry
-
-        private = self._settings.catalog_registries
-        return [
-            Registry(_REGISTRY, self._settings.mcp_registry_url),
-            *(
-                Registry(
-                    name, one.url, partial(self._secret, one.token) if one.token and self._secret else None
-                )
-                for name, one in private.items()
-            ),
-        ]
 
     async def tools_of(self, candidates: Sequence[Candidate]) -> Mapping[str, tuple[ListedTool, ...]]:
         """The tools that catalogs tell of some candidates, by candidate id."""
@@ -427,7 +368,7 @@ def _listings(source: str, candidates: Iterable[Candidate]) -> list[Listing]:
     """The candidates under the ids of their source: a registry has one entry a name, as in its copy."""
     found: dict[str, Listing] = {}
     for one in candidates:
-        listed = one.name if source == _REGISTRY else one.id
+        listed = one.name if source == REGISTRY else one.id
         tools = tuple(ListedTool(name) for name in one.tools)
         found.setdefault(listed, Listing(listed, one, tools, one.capabilities))
     return list(found.values())
